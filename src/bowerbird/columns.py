@@ -1,0 +1,37 @@
+"""Names of the columns that Bowerbird's tables and frames share; SQL and Python spell them alike."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENT_ID: Final = "event_id"
+USER_ID: Final = "user_id"
+ITEM_ID: Final = "item_id"
+EVENT: Final = "event"
+TIMESTAMP: Final = "timestamp"
+WEIGHT: Final = "weight"
+LABEL: Final = "label"
+SESSION_ID: Final = "session_id"
+QUANTITY: Final = "quantity"
+PRICE: Final = "price"
+
+TITLE: Final = "title"
+DESCRIPTION: Final = "description"
+CATEGORIES: Final = "categories"
+AVAILABLE_FROM: Final = "available_from"
+AVAILABLE_UNTIL: Final = "available_until"
+CREATED_AT: Final = "created_at"
+
+POSITION: Final = "position"
+CLICK: Final = "click"
+PROPENSITY: Final = "propensity"
+
+SCORE: Final = "score"
+RANK: Final = "rank"
+SOURCE: Final = "source"
+
+SOURCE_FILE: Final = "source_file"
+SOURCE_ROW: Final = "source_row"
+RUN_ID: Final = "run_id"
+REASON: Final = "reason"
+REASONS: Final = "reasons"

@@ -1,0 +1,1 @@
+"""Metrics, statistics, protocols and the gate."""

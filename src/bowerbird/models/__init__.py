@@ -1,0 +1,75 @@
+"""The models by name; a model's module is imported when the model is built."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bowerbird.errors import HomeError, RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from bowerbird.models.base import Model
+
+MODELS = {
+    "cooccurrence": "Cooccurrence",
+    "item_knn": "ItemKnn",
+    "personal_frequency": "PersonalFrequency",
+    "popularity": "Popularity",
+    "random": "Random",
+    "sasrec": "Sasrec",
+}
+
+
+def known_models() -> list[str]:
+    """Return the names that ``build_model`` takes."""
+    return sorted(MODELS)
+
+
+def build_model(name: str, *, seed: int = 1, **config: Any) -> Model:  # Any: the model's config checks the keys
+    """Make a model that is not fitted yet. Raises RecipeError for an unknown name or key, or a value not allowed."""
+    kind = model_class(name)
+    try:
+        return kind(kind.Config.model_validate(config), seed=seed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = list(kind.Config.model_fields)
+            message = f"model {name!r} has no key {key!r}; known: {', '.join(known) or 'none'}" + did_you_mean(key, known)
+        else:
+            message = f"model {name!r}: {key}: {first['msg']}, got {first['input']!r}"
+        raise RecipeError(message, next_step="mend the model's settings") from error
+
+
+def model_class(name: str) -> type[Model]:
+    """Find the class of a model. Raises RecipeError for an unknown name."""
+    if name not in MODELS:
+        known = known_models()
+        raise RecipeError(
+            f"there is no model {name!r}; known: {', '.join(known)}" + did_you_mean(name, known), next_step="name one of these"
+        )
+    found: type[Model] = getattr(import_module(f"bowerbird.models.{name}"), MODELS[name])
+    return found
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model that ``save`` wrote. Raises HomeError where the folder holds none, or one of a newer format."""
+    from bowerbird.models.base import FORMAT
+
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HomeError(f"there is no model in {str(folder)!r}", next_step="name a folder that save() wrote") from error
+    if about["format"] > FORMAT:
+        raise HomeError(
+            f"the model in {str(folder)!r} has format {about['format']}, this version reads up to {FORMAT}",
+            next_step="update bowerbird",
+        )
+    model = build_model(about["name"], seed=about["seed"], **about["config"])
+    model.restore(folder, about)
+    return model

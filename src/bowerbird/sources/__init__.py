@@ -1,0 +1,1 @@
+"""Where events come from: files of any shape, and a simulated shop."""

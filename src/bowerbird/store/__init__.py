@@ -1,0 +1,1 @@
+"""What lasts: Delta tables, runs, the lock, the published set."""

@@ -1,0 +1,1 @@
+"""Tests that any model can be put through."""

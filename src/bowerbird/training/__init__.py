@@ -1,0 +1,1 @@
+"""The train loop, its losses and its batches."""

@@ -1,0 +1,1 @@
+"""DuckDB: connections, row rules, features as SQL files."""
