@@ -1,0 +1,29 @@
+"""Where things are and how much of the machine may be used; the one place that reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from ``BOWERBIRD_*`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="BOWERBIRD_", frozen=True)
+
+    home: Path = Path(".bowerbird")
+    """The home folder: tables, runs, cache."""
+    data_mirror: Path | None = None
+    """A folder that stands in for the network in ``data get``."""
+    memory_limit: str | None = None
+    """DuckDB's memory limit, such as ``4GB``; DuckDB's own default if absent."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of DuckDB and torch; all cores if absent."""
+    retention_days: int = Field(default=30, ge=1)
+    """How far back rollback and replay reach; files that no version in reach needs are deleted after that."""
+    report_port: int = Field(default=4280, ge=1, le=65535)
+    """Where ``bowerbird ui`` serves the reports, on 127.0.0.1."""
+    ui_port: int = Field(default=4200, ge=1, le=65535)
+    """Where ``bowerbird ui`` serves Prefect, on 127.0.0.1."""
