@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.in-step
-# torch comes first and through pip: uv would resolve it anew and take the CUDA build with its 3 GB (docs/decisions/0004).
+# torch comes first and through pip: uv would resolve it anew and take the CUDA build (docs/decisions/0004).
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",$$/\1/p' pyproject.toml)
 UV := $(shell grep '^uv==' requirements.lock)
 EXTRAS := app text boosting tune serve mlflow dev
@@ -23,8 +23,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@echo "Setting up .venv: torch first, then the lock file (about two minutes the first time)"
 	$(BIN)/python -m pip install --no-deps "$(TORCH)" "$(UV)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock || \
+		{ echo "uv could not; pip can where only its settings know the index, and takes some minutes" >&2; \
+		$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock; }
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c "import torch" || { echo "torch is installed, but does not load. Next: point pip at torch's CPU wheels (PIP_INDEX_URL), remove .venv, and run make setup again" >&2; exit 1; }
 	@touch $@
 

@@ -41,4 +41,4 @@ def test_lock_file_leaves_torch_and_its_cuda_packages_out() -> None:
 
 
 def test_torch_is_pinned_exactly_for_the_makefile_reads_it() -> None:
-    assert [str(r.specifier) for r in asked() if r.name == "torch"][0].startswith("==")
+    assert next(str(r.specifier) for r in asked() if r.name == "torch").startswith("==")
