@@ -16,6 +16,7 @@ from bowerbird.errors import DataError
 
 Ids = NDArray[Any]  # Any: ids are texts or whole numbers, whatever the caller has
 MICROSECONDS_A_DAY = 86_400_000_000
+LATEST_SECOND = 253_402_300_799  # the end of the year 9999
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +61,8 @@ class Interactions:
         Raises
         ------
         DataError
-            For a missing column, a missing id, ids of mixed types, a time that cannot be read, a weight that is
-            negative or not finite.
+            For a missing column, a missing id, ids of mixed types or of another type than text and whole numbers, a time
+            that cannot be read, a missing event type, a weight that is negative or not finite.
         """
         for column in (USER_ID, ITEM_ID, TIMESTAMP):
             if column not in frame.columns:
@@ -72,11 +73,11 @@ class Interactions:
         users, user_ids = _codes(frame[USER_ID], USER_ID)
         items, known_items = _codes(frame[ITEM_ID], ITEM_ID)
         if item_ids is not None:
-            catalogue = np.unique(np.concatenate([np.asarray(item_ids, known_items.dtype), known_items]))
-            items, known_items = pd.Index(catalogue).get_indexer(pd.Index(known_items))[items].astype(np.int32), catalogue
+            catalogue = union(known_items, _codes(pd.Series(np.asarray(item_ids)), ITEM_ID)[1], ITEM_ID)
+            items, known_items = _places(known_items, catalogue)[items], catalogue
         timestamps = to_microseconds(frame[TIMESTAMP])
         events, types = _event_codes(frame)
-        labels = frame[LABEL].to_numpy(np.float64) if LABEL in frame else None
+        labels = _numbers(frame[LABEL], LABEL) if LABEL in frame else None
         sessions = pd.factorize(frame[SESSION_ID])[0].astype(np.int64) if SESSION_ID in frame else None
         order = np.lexsort((timestamps, users))  # stable: rows break ties
         return cls(
@@ -138,6 +139,41 @@ class Interactions:
             None if self.sessions is None else self.sessions[mask],
         )
 
+    def concat(self, later: Interactions) -> Interactions:
+        """Join two logs as ``from_frame`` would have read their rows one after the other; repeats are kept.
+
+        Users and items are the union, without duplicates. At equal times the events of ``later`` come second. Sessions
+        and labels are kept where both logs have them; sessions of the two are different sessions. Raises DataError
+        where ids are texts in one log and numbers in the other.
+        """
+        user_ids = union(self.user_ids, later.user_ids, USER_ID)
+        item_ids = union(self.item_ids, later.item_ids, ITEM_ID)
+        types = tuple(sorted({*self.event_types, *later.event_types}))
+        both = (self, later)
+        users = np.concatenate([_places(log.user_ids, user_ids)[log.users] for log in both])
+        items = np.concatenate([_places(log.item_ids, item_ids)[log.items] for log in both])
+        events = np.concatenate([np.asarray([types.index(t) for t in log.event_types], np.int16)[log.events] for log in both])
+        timestamps = np.concatenate([self.timestamps, later.timestamps])
+        weights = np.concatenate([self.weights, later.weights])
+        labels = None if self.labels is None or later.labels is None else np.concatenate([self.labels, later.labels])
+        sessions = None
+        if self.sessions is not None and later.sessions is not None:
+            first_free = int(self.sessions.max(initial=-1)) + 1
+            sessions = np.concatenate([self.sessions, np.where(later.sessions < 0, -1, later.sessions + first_free)])
+        order = np.lexsort((timestamps, users))  # stable: the earlier log breaks ties
+        return Interactions(
+            user_ids,
+            item_ids,
+            users[order],
+            items[order],
+            timestamps[order],
+            weights[order],
+            types,
+            events[order],
+            None if labels is None else labels[order],
+            None if sessions is None else sessions[order],
+        )
+
     def evidence(self) -> Interactions:
         """Keep the events with a weight above 0."""
         return self.select(self.weights > 0)
@@ -182,6 +218,11 @@ def to_microseconds(times: pd.Series[Any]) -> NDArray[np.int64]:  # Any: datetim
         seconds = times.to_numpy()
         if not np.isfinite(seconds).all():
             raise DataError("a timestamp is not finite", next_step="give seconds since 1970 or datetimes")
+        if len(seconds) and np.abs(seconds).max() > LATEST_SECOND:
+            raise DataError(
+                f"the timestamp {seconds[np.abs(seconds).argmax()]} lies beyond the year 9999",
+                next_step="give seconds since 1970, not milliseconds",
+            )
         return np.round(seconds * 1e6).astype(np.int64) if seconds.dtype.kind == "f" else seconds.astype(np.int64) * 1_000_000
     try:
         moments = pd.to_datetime(times, utc=True)
@@ -190,13 +231,35 @@ def to_microseconds(times: pd.Series[Any]) -> NDArray[np.int64]:  # Any: datetim
     return np.asarray(moments.dt.as_unit("us").astype("int64"), np.int64)
 
 
+def union(first: Ids, second: Ids, column: str) -> Ids:
+    """Merge distinct ids in ascending order. Raises DataError where one side is texts and the other numbers."""
+    if len(first) == 0 or len(second) == 0:
+        return second if len(first) == 0 else first
+    if isinstance(first[0], str) != isinstance(second[0], str):
+        raise DataError(
+            f"{column} holds {type(first[0]).__name__} on one side and {type(second[0]).__name__} on the other",
+            next_step=f"turn {column} into one type, such as text",
+        )
+    merged = np.unique(np.concatenate([first, second]))
+    return merged if merged.dtype.kind in "iu" else merged.astype(object)
+
+
+def _places(ids: Ids, among: Ids) -> NDArray[np.int32]:
+    """Find the codes of ids in a larger set."""
+    return pd.Index(among).get_indexer(pd.Index(ids)).astype(np.int32)
+
+
 def _codes(ids: pd.Series[Any], column: str) -> tuple[NDArray[np.int32], Ids]:  # Any: see Ids
     """Number the distinct ids in ascending order."""
     if ids.isna().any():
         raise DataError(f"{int(ids.isna().sum())} rows have no {column}", next_step="drop those rows")
-    kinds = {type(value).__name__ for value in ids.unique()} if ids.dtype == object else set()
+    kinds = {type(value).__name__ for value in ids.unique().tolist()} if ids.dtype.kind not in "iu" else {"int"}
     if len(kinds) > 1:
         raise DataError(f"{column} mixes types: {sorted(kinds)}", next_step=f"turn {column} into one type, such as text")
+    if kinds - {"str", "int"}:
+        raise DataError(
+            f"{column} holds {kinds.pop()}; ids are texts or whole numbers", next_step=f"turn {column} into one of these"
+        )
     codes, distinct = pd.factorize(ids, sort=True)
     values = np.asarray(distinct)
     return codes.astype(np.int32), values if values.dtype.kind in "iu" else values.astype(object)
@@ -205,14 +268,16 @@ def _codes(ids: pd.Series[Any], column: str) -> tuple[NDArray[np.int32], Ids]:  
 def _event_codes(frame: pd.DataFrame) -> tuple[NDArray[np.int16], tuple[str, ...]]:
     if EVENT not in frame:
         return np.zeros(len(frame), np.int16), ("interaction",)
-    codes, types = pd.factorize(frame[EVENT], sort=True)
+    if frame[EVENT].isna().any():
+        raise DataError(f"{int(frame[EVENT].isna().sum())} rows have no event type", next_step="name one, or drop the column")
+    codes, types = pd.factorize(frame[EVENT].astype(str), sort=True)
     return codes.astype(np.int16), tuple(map(str, types))
 
 
 def _weights(frame: pd.DataFrame) -> NDArray[np.float64]:
     if WEIGHT not in frame:
         return np.ones(len(frame))
-    weights = frame[WEIGHT].to_numpy(np.float64)
+    weights = _numbers(frame[WEIGHT], WEIGHT)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise DataError(
@@ -220,3 +285,10 @@ def _weights(frame: pd.DataFrame) -> NDArray[np.float64]:
             next_step="give weights of 0 (seen without evidence) or more",
         )
     return weights
+
+
+def _numbers(values: pd.Series[Any], column: str) -> NDArray[np.float64]:  # Any: what should be numbers
+    try:
+        return values.to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{column} holds what is no number: {error}", next_step=f"give numbers in {column}") from error

@@ -11,7 +11,6 @@ import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,15 +19,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bowerbird.columns import ITEM_ID, RANK, SCORE, SOURCE, TIMESTAMP, USER_ID
-from bowerbird.data.interactions import MICROSECONDS_A_DAY, Ids, Interactions, to_microseconds
+from bowerbird.columns import ITEM_ID, RANK, SCORE, SOURCE, USER_ID
+from bowerbird.data.interactions import Ids, Interactions, to_microseconds
 from bowerbird.errors import CapabilityError, DataError, HomeError
+from bowerbird.models.fallback import fill, recent_popularity
+from bowerbird.models.histories import Histories, HistoryReader
 from bowerbird.models.topk import Scores, top_k
+
+__all__ = ["FALLBACK", "Arrays", "Curve", "Histories", "Model", "ModelConfig", "Scores", "recent_popularity"]
 
 FALLBACK = "fallback"
 BLOCK = 256
+BLOCK_SCORES = 2**24  # a block of users holds at most so many scores, to bound the memory
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]  # Any: whatever a model keeps
+Lists = tuple[NDArray[np.int64], Scores, NDArray[np.bool_]]  # item codes, scores, filled by popularity; each [B, K]
 
 logger = logging.getLogger(__name__)
 
@@ -48,36 +53,6 @@ class Curve(BaseModel):
     """The validation metric, where it was measured in this epoch."""
 
 
-@dataclass(frozen=True, eq=False)
-class Histories:
-    """The histories of a block of B users; E events, ordered by user and time.
-
-    ``users`` holds training codes, -1 for a user the model was not fitted on. ``indptr`` [B + 1] tells where each user's
-    events begin. ``items`` are training codes.
-    """
-
-    users: NDArray[np.int32]
-    indptr: NDArray[np.int64]
-    items: NDArray[np.int32]
-    timestamps: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    events: NDArray[np.int16]
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """The place in the block of each event's user; int64 [E]."""
-        return np.repeat(np.arange(len(self.users)), np.diff(self.indptr))
-
-    def select(self, mask: NDArray[np.bool_]) -> Histories:
-        """Keep the events for which ``mask`` (bool [E]) holds."""
-        kept = np.concatenate([[0], np.cumsum(mask)])[self.indptr]
-        return Histories(self.users, kept, self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask])
-
-    def evidence(self) -> Histories:
-        """Keep the events with a weight above 0."""
-        return self.select(self.weights > 0)
-
-
 class Model(ABC):
     """A recommender. A subclass gives ``name``, ``Config``, ``_fit``, ``_score``, and what it keeps in ``_arrays``."""
 
@@ -92,6 +67,7 @@ class Model(ABC):
         """Events of the last ``history`` that named items unknown to the model."""
         self._data: Interactions | None = None
         self._popularity = np.zeros(0)
+        self._order = np.zeros(0, np.int64)
 
     # ---- what a subclass writes
 
@@ -135,7 +111,7 @@ class Model(ABC):
         if len(data) == 0:
             raise DataError(f"no events to fit {self.name!r} on", next_step="check the source and the cut-off")
         self._data = data
-        self._popularity = recent_popularity(data)
+        self._popularity, self._order = recent_popularity(data), np.zeros(0, np.int64)
         self._fit(data, items, users)
         return self
 
@@ -174,14 +150,15 @@ class Model(ABC):
             popularity fills in. Scores compare within one user and source.
         """
         _check_k(k)
-        ids = pd.Index(pd.unique(np.asarray(list(user_ids), dtype=object)))
+        ids = _distinct(user_ids)
         moment = self._moment(at)
-        allowed_N = self._allowed(candidates)
+        allowed_N = None if candidates is None else self._allowed(candidates)
+        reader = self._reader(history)
         parts = [
-            self._lists(ids[block], k, exclude_seen, histories, allowed_N, moment)
-            for block, histories in self._blocks(ids, history)
+            self._lists(histories, reader.excluded(histories, exclude_seen), k, allowed_N, moment)
+            for _, histories in self._blocks(ids, reader)
         ]
-        return pd.concat(parts, ignore_index=True) if parts else _as_frame(ids, *_nothing(), self.data.item_ids)
+        return self._as_frame(ids, parts)
 
     def score(
         self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None, at: pd.Timestamp | int | None = None
@@ -193,9 +170,12 @@ class Model(ABC):
         places, distinct = pd.factorize(pairs[USER_ID])
         items = self.data.item_index.get_indexer(pd.Index(pairs[ITEM_ID]))
         scores = np.full(len(pairs), np.nan)
-        for block, histories in self._blocks(pd.Index(distinct), history):
-            rows = np.flatnonzero((places >= block.start) & (places < block.stop) & (items >= 0))
-            scores[rows] = self._score(histories, self._moment(at))[places[rows] - block.start, items[rows]]
+        order = np.argsort(places, kind="stable")
+        moment = self._moment(at)
+        for block, histories in self._blocks(pd.Index(distinct), self._reader(history)):
+            rows = order[slice(*np.searchsorted(places[order], [block.start, block.stop]))]
+            rows = rows[items[rows] >= 0]
+            scores[rows] = self._score(histories, moment)[places[rows] - block.start, items[rows]]
         return np.where(np.isfinite(scores), scores, np.nan)
 
     def predict_proba(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
@@ -264,80 +244,58 @@ class Model(ABC):
 
     # ---- how it works
 
-    def _blocks(
-        self,
-        ids: pd.Index[Any],  # Any: see Ids
-        history: Interactions | pd.DataFrame | None,
-    ) -> Iterator[tuple[slice, Histories]]:
-        """Cut the users into blocks and find the history of each."""
-        own = self.data
-        codes = own.user_index.get_indexer(ids).astype(np.int32)
-        other = self._translate(history) if history is not None else None
-        for start in range(0, len(ids), BLOCK):
-            block = slice(start, min(start + BLOCK, len(ids)))
-            yield block, _gather(own, codes[block], other, ids[block])
+    def _reader(self, history: Interactions | pd.DataFrame | None) -> HistoryReader:
+        reader = HistoryReader(self.data, history)
+        self.num_skipped = reader.num_skipped
+        if reader.num_skipped:
+            logger.info("%d events of the history name items unknown to %s: skipped", reader.num_skipped, self.name)
+        return reader
 
-    def _translate(self, history: Interactions | pd.DataFrame) -> Interactions:
-        """Give a caller's history the model's item codes and event types; unknown items are dropped and counted."""
-        if isinstance(history, pd.DataFrame):
-            timed = history if TIMESTAMP in history else history.assign(**{TIMESTAMP: range(len(history))})
-            history = Interactions.from_frame(timed)
-        items = self.data.item_index.get_indexer(pd.Index(history.item_ids))[history.items].astype(np.int32)
-        types = tuple(self.data.event_types) + tuple(t for t in history.event_types if t not in self.data.event_types)
-        events = np.asarray([types.index(name) for name in history.event_types], np.int16)[history.events]
-        known = items >= 0
-        self.num_skipped = int((~known).sum())
-        if self.num_skipped:
-            logger.info("%d events of the history name items unknown to %s: skipped", self.num_skipped, self.name)
-        return Interactions(
-            history.user_ids,
-            self.data.item_ids,
-            history.users[known],
-            items[known],
-            history.timestamps[known],
-            history.weights[known],
-            types,
-            events[known],
-        )
+    def _blocks(self, ids: pd.Index[Any], reader: HistoryReader) -> Iterator[tuple[slice, Histories]]:  # Any: see Ids
+        """Cut the users into blocks and find the history of each."""
+        size = max(1, min(BLOCK, BLOCK_SCORES // self.data.num_items))
+        for start in range(0, len(ids), size):
+            block = slice(start, min(start + size, len(ids)))
+            yield block, reader.read(ids[block])
 
     def _lists(
-        self,
-        ids: pd.Index[Any],
-        k: int,
-        exclude_seen: bool | Sequence[str],
-        histories: Histories,  # Any: see Ids
-        allowed_N: NDArray[np.bool_],
-        at: int,
-    ) -> pd.DataFrame:
+        self, histories: Histories, excluded: NDArray[np.bool_], k: int, allowed_N: NDArray[np.bool_] | None, at: int
+    ) -> Lists:
         scores_BN = np.array(self._score(histories, at))
-        scores_BN[np.isnan(scores_BN)] = -np.inf
+        if np.isnan(scores_BN.max()):
+            scores_BN[np.isnan(scores_BN)] = -np.inf
         scores_BN[np.diff(histories.indptr) == 0] = -np.inf
-        scores_BN[:, ~allowed_N] = -np.inf
-        seen = self._seen(histories, exclude_seen)
-        rows, items = histories.rows[seen], histories.items[seen]
-        scores_BN[rows, items] = -np.inf
+        if allowed_N is not None:
+            scores_BN[:, ~allowed_N] = -np.inf
+        taken = histories.rows[excluded], histories.items[excluded]
+        scores_BN[taken] = -np.inf
         codes_BK, values_BK = top_k(scores_BN, k)
-        sources_BK = np.full(codes_BK.shape, self.name, object)
-        short = np.flatnonzero((codes_BK < 0).any(axis=1))
-        if len(short):
-            popular_SN = np.where(allowed_N, self._popularity, -np.inf)[None, :].repeat(len(short), axis=0)
-            place = np.full(len(ids), -1)
-            place[short] = np.arange(len(short))
-            of_short = place[rows] >= 0
-            popular_SN[place[rows[of_short]], items[of_short]] = -np.inf
-            _fill(codes_BK, values_BK, sources_BK, short, popular_SN)
-        return _as_frame(ids, codes_BK, values_BK, sources_BK, self.data.item_ids)
+        popular = self._popular_order if allowed_N is None else self._popular_order[allowed_N[self._popular_order]]
+        return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, taken)
 
-    def _seen(self, histories: Histories, exclude_seen: bool | Sequence[str]) -> NDArray[np.bool_]:
-        if isinstance(exclude_seen, bool):
-            return np.full(len(histories.items), exclude_seen)
-        wanted = [place for place, name in enumerate(self.data.event_types) if name in set(exclude_seen)]
-        return np.isin(histories.events, wanted)
+    @property
+    def _popular_order(self) -> NDArray[np.int64]:
+        """All items, most popular first, ties by code; int64 [N]."""
+        if len(self._order) != len(self._popularity):
+            self._order = np.argsort(-self._popularity, kind="stable")
+        return self._order
 
-    def _allowed(self, candidates: Iterable[Any] | None) -> NDArray[np.bool_]:  # Any: see Ids
-        if candidates is None:
-            return np.ones(self.data.num_items, bool)
-        codes = self.data.item_index.get_indexer(pd.Index(np.asarray(list(candidates), dtype=object)))
+    def _as_frame(self, ids: pd.Index[Any], parts: list[Lists]) -> pd.DataFrame:  # Any: see Ids
+        nothing = np.zeros((0, 0))
+        codes_UK, values_UK, is_filled_UK = map(np.concatenate, zip(*parts, strict=True)) if parts else [nothing] * 3
+        users, places = np.nonzero(codes_UK >= 0)
+        return pd.DataFrame(
+            {
+                USER_ID: ids[users],
+                ITEM_ID: self.data.item_ids[codes_UK[users, places].astype(np.int64)],
+                SCORE: values_UK[users, places].astype(np.float64),
+                RANK: (places + 1).astype(np.int32),
+                SOURCE: np.where(is_filled_UK[users, places], FALLBACK, self.name).astype(object),
+            }
+        )
+
+    def _allowed(self, candidates: Iterable[Any]) -> NDArray[np.bool_]:  # Any: see Ids
+        codes = self.data.item_index.get_indexer(_distinct(candidates))
         allowed_N = np.zeros(self.data.num_items, bool)
         allowed_N[codes[codes >= 0]] = True
         return allowed_N
@@ -348,89 +306,18 @@ class Model(ABC):
         return int(at) if isinstance(at, int | np.integer) else int(to_microseconds(pd.Series([at]))[0])
 
 
-def recent_popularity(data: Interactions, *, days: float = 7, min_events: int = 1000) -> NDArray[np.float64]:
-    """Sum the weights of each item over the last ``days``, widened until there are ``min_events``; float64 [N].
-
-    All-time weights, scaled below 1e-6 of the smallest recent one, break ties, so no item is without an order.
-    """
-    evidence = data.evidence()
-    all_time = evidence.item_weights()
-    if len(evidence) == 0:
-        return all_time
-    newest_first = np.sort(evidence.timestamps)[::-1]
-    widened = newest_first[min(min_events, len(newest_first)) - 1]
-    since = min(int(widened), evidence.last_timestamp - int(days * MICROSECONDS_A_DAY))
-    popularity: NDArray[np.float64] = evidence.item_weights(since=since) + all_time / (all_time.max() + 1) * 1e-6
-    return popularity
-
-
 def _check_k(k: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise DataError(f"k is {k!r}", next_step="ask for a whole number of items, at least 1")
 
 
-def _gather(
-    own: Interactions,
-    codes: NDArray[np.int32],
-    other: Interactions | None,
-    ids: pd.Index[Any],  # Any: see Ids
-) -> Histories:
-    """Collect the histories of one block, each from the caller's events where it has the user, else from the model's."""
-    replaced = other.user_index.get_indexer(ids) if other is not None else np.full(len(ids), -1)
-    pieces: list[tuple[Interactions, slice]] = []
-    for code, stand_in in zip(codes, replaced, strict=True):
-        if other is not None and stand_in >= 0:
-            pieces.append((other, slice(other.indptr[stand_in], other.indptr[stand_in + 1])))
-        elif code >= 0:
-            pieces.append((own, slice(own.indptr[code], own.indptr[code + 1])))
-        else:
-            pieces.append((own, slice(0, 0)))
-    indptr = np.concatenate([[0], np.cumsum([piece.stop - piece.start for _, piece in pieces])]).astype(np.int64)
-    return Histories(
-        codes,
-        indptr,
-        np.concatenate([data.items[piece] for data, piece in pieces]),
-        np.concatenate([data.timestamps[piece] for data, piece in pieces]),
-        np.concatenate([data.weights[piece] for data, piece in pieces]),
-        np.concatenate([data.events[piece] for data, piece in pieces]),
-    )
-
-
-def _fill(
-    codes_BK: NDArray[np.int64], values_BK: Scores, sources_BK: NDArray[np.object_], short: NDArray[np.int64], popular_SN: Scores
-) -> None:
-    """Put popular items that are not in the list yet where a list has places left, in place."""
-    width = codes_BK.shape[1]
-    for row, popular_N in zip(short, popular_SN, strict=True):
-        taken = codes_BK[row] >= 0
-        popular_N[codes_BK[row, taken]] = -np.inf
-        codes, values = top_k(popular_N[None, :], width - int(taken.sum()))
-        codes_BK[row, ~taken], values_BK[row, ~taken], sources_BK[row, ~taken] = codes[0], values[0], FALLBACK
+def _distinct(ids: Iterable[Any]) -> pd.Index[Any]:  # Any: see Ids
+    """Drop repeated ids, keeping the order of the first."""
+    if isinstance(ids, str):
+        raise DataError(f"the ids are one text, {ids!r}", next_step=f"give a list, as in [{ids!r}]")
+    distinct: pd.Index[Any] = pd.Index(pd.Series(list(ids)).unique())  # Any: see Ids
+    return distinct
 
 
 def _ids(values: list[Any]) -> Ids:  # Any: see Ids
     return np.asarray(values) if values and isinstance(values[0], int) else np.asarray(values, object)
-
-
-def _nothing() -> tuple[NDArray[np.int64], Scores, NDArray[np.object_]]:
-    return np.zeros((0, 0), np.int64), np.zeros((0, 0)), np.zeros((0, 0), object)
-
-
-def _as_frame(
-    ids: pd.Index[Any],
-    codes_BK: NDArray[np.int64],
-    values_BK: Scores,
-    sources_BK: NDArray[np.object_],  # Any: see Ids
-    item_ids: Ids,
-) -> pd.DataFrame:
-    rows, places = np.nonzero(codes_BK >= 0)
-    items = np.asarray(item_ids)[codes_BK[rows, places]] if len(rows) else np.zeros(0, object)
-    return pd.DataFrame(
-        {
-            USER_ID: ids.to_numpy()[rows],
-            ITEM_ID: items,
-            SCORE: values_BK[rows, places].astype(np.float64),
-            RANK: (places + 1).astype(np.int32),
-            SOURCE: sources_BK[rows, places],
-        }
-    )
