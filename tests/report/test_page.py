@@ -1,0 +1,131 @@
+"""The report tells what it is given, whole or in part, and escapes all of it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bowerbird.report.content import ReportContent, TableIngest
+from bowerbird.report.page import OUTCOMES, duration, render_report, share, write_report
+from tests.report.example import full, held, least, stopped
+
+VOID = {"meta", "link", "br", "circle", "line", "path", "rect"}
+
+
+class Outline(HTMLParser):
+    """Collects headings, ids, and tags that were never closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in {"h1", "h2", "h3", "h4"}:
+            self.headings.append(int(tag[1]))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.addresses += [value for name, value in attrs if name in {"src", "href"} and value]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID, tag
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("content", [full(), held(), stopped(), least()], ids=["full", "held", "stopped", "least"])
+def test_page_is_well_formed_and_needs_no_network(content: ReportContent) -> None:
+    outline = Outline(render_report(content))
+    steps = [after - before for before, after in zip(outline.headings, outline.headings[1:], strict=False)]
+    assert not outline.open
+    assert outline.headings.count(1) == 1
+    assert max(steps, default=0) <= 1
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert set(outline.addresses) <= {"#main", "data:,"}
+
+
+def test_titles_are_escaped() -> None:
+    page = render_report(full())
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(&#39;title&#39;)&lt;/script&gt;" in page
+
+
+POISON = "<img src=x onerror=alert(1)>"
+WORDS = {*OUTCOMES, "nominee", "candidate", "champion", "rival"}
+
+
+def poisoned(value: object) -> object:
+    """Put markup before every text, but for the few that come from a fixed list."""
+    if isinstance(value, dict):
+        return {key: poisoned(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(poisoned(part) for part in value)
+    return POISON + value if isinstance(value, str) and value not in WORDS else value
+
+
+def test_every_text_of_the_content_is_escaped() -> None:
+    page = render_report(ReportContent.model_validate(poisoned(full().model_dump())))
+    assert "<img" not in page
+    assert page.count("&lt;img src=x") > 100
+
+
+def test_names_of_cut_offs_and_packages_are_escaped() -> None:
+    facts = least().facts
+    hostile = facts.model_copy(
+        update={"cut_offs": {POISON: facts.started}, "packages": {POISON: "1"}, "table_versions": {POISON: 1}}
+    )
+    assert "<img" not in render_report(least().model_copy(update={"facts": hostile}))
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_every_outcome_has_its_headline(outcome: str) -> None:
+    content = least().model_copy(update={"outcome": outcome, "sentence": "So it is."})
+    page = render_report(content)
+    assert OUTCOMES[outcome][0] in page
+    assert "So it is." in page
+
+
+def test_sum_of_rows_is_shown() -> None:
+    page = render_report(full())
+    assert "<b>152,431</b> read = <b>148,225</b> accepted + <b>1,622</b> quarantined + <b>2,584</b> duplicates" in page
+    assert "do not add up" not in page
+
+
+def test_rows_that_went_missing_are_named() -> None:
+    lossy = least().model_copy(update={"tables": (TableIngest(table="events", read=10, accepted=9),)})
+    assert "do not add up" in render_report(lossy)
+
+
+def test_table_without_rows_is_told_without_shares() -> None:
+    empty = least().model_copy(update={"tables": (TableIngest(table="events", read=0, accepted=0),)})
+    assert "<b>0</b> read" in render_report(empty)
+
+
+def test_report_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a run é" / "report.html"
+    write_report(full(), path)
+    assert path.read_text(encoding="utf-8") == render_report(full())
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_content_is_frozen_and_refuses_unknown_keys() -> None:
+    with pytest.raises(ValidationError):
+        ReportContent.model_validate({**full().model_dump(), "surprise": 1})
+    with pytest.raises(ValidationError):
+        least().sentence = "other"  # type: ignore[misc]  # the point of the test
+
+
+def test_small_shares_never_read_as_nothing() -> None:
+    assert [share(0), share(0.0004), share(0.213)] == ["0.0 %", "<0.1 %", "21.3 %"]
+
+
+def test_durations_read_naturally() -> None:
+    assert [duration(0.31), duration(59.94), duration(72), duration(3720)] == ["0.3 s", "59.9 s", "1 min 12 s", "1 h 2 min"]
