@@ -12,6 +12,7 @@ TIMESTAMP: Final = "timestamp"
 WEIGHT: Final = "weight"
 LABEL: Final = "label"
 SESSION_ID: Final = "session_id"
+IS_REPEAT: Final = "is_repeat"
 QUANTITY: Final = "quantity"
 PRICE: Final = "price"
 
