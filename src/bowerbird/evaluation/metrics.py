@@ -128,29 +128,29 @@ def pool_windows(windows: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def coverage(lists: pd.DataFrame, num_items: int, *, k: int) -> float:
     """Share of the catalogue's ``num_items`` that stands in the first k places of any list."""
-    return float(_first(lists, k)[ITEM_ID].nunique() / num_items) if num_items else 0.0
+    return float(_first(lists, k).nunique() / num_items) if num_items else 0.0
 
 
 def novelty(lists: pd.DataFrame, item_popularity: pd.Series[Any], *, k: int) -> float:  # Any: ids are texts or numbers
-    """Mean self-information -log2 p in bits over the first k places of all lists; 0 without lists.
+    """Mean self-information -log2 p in bits over the first k places of all lists; 0 without lists or events.
 
-    ``item_popularity`` gives events by item id; p is an item's share of all events. An item without events is given the
-    smallest count above 0.
+    ``item_popularity`` gives events (or their weights) by item id; p is an item's share of all. An item without events is
+    given the smallest count above 0.
     """
-    listed = _first(lists, k)[ITEM_ID]
+    places = _first(lists, k).value_counts()
     positive = item_popularity[item_popularity > 0]
-    if not len(listed) or not len(positive):
+    if not len(places) or not len(positive):
         return 0.0
-    counts = positive.reindex(pd.Index(listed)).fillna(positive.min()).to_numpy(np.float64)
-    return float(-np.log2(counts / float(positive.sum())).mean())
+    counts = positive.reindex(places.index).fillna(positive.min()).to_numpy(np.float64)
+    return float(np.average(-np.log2(counts / float(positive.sum())), weights=places.to_numpy(np.float64)))
 
 
 def gini(lists: pd.DataFrame, num_items: int, *, k: int) -> float:
-    """How unevenly the first k places fall on the catalogue: 0 all alike, 1 - 1/N one item only.
+    """How unevenly the first k places fall on the catalogue: 0 all alike, 1 - 1/N one item only; 0 without lists.
 
     sum over items in rising order of count of (2 i - N - 1) x_i / (N sum x), i from 1; items that no list has count 0.
     """
-    counts = np.sort(_first(lists, k)[ITEM_ID].value_counts().to_numpy(np.float64))
+    counts = np.sort(_first(lists, k).value_counts().to_numpy(np.float64))
     if not len(counts):
         return 0.0
     places = np.arange(num_items - len(counts) + 1, num_items + 1)
@@ -173,5 +173,7 @@ def overlap(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> float | Non
     return float((num_common / longer).mean())
 
 
-def _first(lists: pd.DataFrame, k: int) -> pd.DataFrame:
-    return lists[lists[RANK] <= k]
+def _first(lists: pd.DataFrame, k: int) -> pd.Series[Any]:  # Any: ids are texts or numbers
+    """The items in the first k places."""
+    is_first = lists[RANK].to_numpy() <= k
+    return lists[ITEM_ID] if is_first.all() else lists.loc[is_first, ITEM_ID]

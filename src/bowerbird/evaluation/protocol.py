@@ -10,7 +10,6 @@ the fit, so global statistics leak; say so wherever its figures stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -50,104 +49,66 @@ class Window:
 
 
 @dataclass(frozen=True)
-class WindowUse:
-    """A run scored models on a test window, or on the users' last targets; each use makes the window less unseen."""
-
-    start: int
-    end: int
-    run_id: str
-
-
-@dataclass(frozen=True)
 class Plan:
-    """How a run is evaluated.
+    """How time is cut for the global split.
 
     Attributes
     ----------
-    kind : "global_time" or "leave_last_out"
     now : int
-        One microsecond after the newest event; lists that are published are fitted on all before it.
+        One microsecond after the newest event.
+    selection : Window
+        Where the nominee is chosen.
+    test : tuple of Window
+        Consecutive, newest first; one of them may have no users.
     num_users : int
         Distinct users with targets in the test windows together.
-    selection : Window or None
-        None for ``leave_last_out``, as ``tests`` is empty.
-    tests : tuple of Window
-        Newest first; one of them may have no users.
-    leaks : text or None
-        What the protocol leaks by its nature, to be shown beside its figures.
     """
 
-    kind: Literal["global_time", "leave_last_out"]
     now: int
+    selection: Window
+    test: tuple[Window, ...]
     num_users: int
-    selection: Window | None = None
-    tests: tuple[Window, ...] = ()
-    leaks: str | None = None
-
-    def uses(self, run_id: str) -> list[WindowUse]:
-        """Return what to record once ``run_id`` has scored models on the test."""
-        if not self.tests:
-            return [WindowUse(0, self.now, run_id)]
-        return [WindowUse(window.start, window.end, run_id) for window in self.tests]
 
 
-def make_plan(split: Split, *, times: NDArray[np.int64], users: Ids, first: int, newest: int) -> Plan:
-    """Cut time as the recipe asks.
+def plan_global_time(users: Ids, times: NDArray[np.int64], split: Split, *, now: int) -> Plan:
+    """Cut time into test windows as long as the horizon, a selection window before them, and fit before that.
+
+    Test windows are added, newest first, until together they have 1,000 distinct users or a tenth of the target events,
+    or there are ``split.test``, or the next would leave no target event to fit on. A window without users counts too.
 
     Parameters
     ----------
+    users, times : [T], int64 [T]
+        User and time (microseconds since 1970) of each target event, in any order.
     split : Split
         The recipe's section.
-    times, users : int64 [T], [T]
-        Time (microseconds since 1970) and user of each target event, in any order.
-    first, newest : int
-        Times of the first and the newest accepted event of any kind.
+    now : int
+        One microsecond after the newest accepted event of any kind.
 
     Raises
     ------
     DataError
-        Where there is no target event, the log is too short for one test window, a selection window and a target event
-        before both, one of the windows has no target event, or no user has targets enough.
+        Where the log is too short for one test window, a selection window and a target event before both, or one of the two
+        has no target event.
     """
-    if not len(times):
-        raise DataError("there is no target event", next_step="see target.events and target_when in the recipe")
-    if split.kind == "leave_last_out":
-        counts = np.unique(np.asarray(users), return_counts=True)[1]
-        num_users = int((counts >= MIN_TARGETS).sum())
-        if not num_users:
-            raise DataError(f"no user has {MIN_TARGETS} target events", next_step="bring more events, or split by global_time")
-        return Plan("leave_last_out", newest + 1, num_users, leaks=LEAVE_LAST_OUT_LEAKS)
-    return _global_time(split, np.asarray(times, np.int64), np.asarray(users), first, newest)
-
-
-def _global_time(split: Split, times: NDArray[np.int64], users: Ids, first: int, newest: int) -> Plan:
     order = np.argsort(times, kind="stable")
-    log = _Targets(times[order], np.asarray(pd.factorize(users)[0])[order])
-    now, horizon = newest + 1, _microseconds(split.horizon)
-    selection_length = _microseconds(split.selection or split.horizon)
-    tests: list[Window] = []
+    log = _Targets(np.asarray(times, np.int64)[order], np.asarray(pd.factorize(np.asarray(users))[0])[order])
+    horizon, selection_length = _microseconds(split.horizon), _microseconds(split.selection or split.horizon)
+    test: list[Window] = []
     num_users = 0
-    for start in _origins(now, horizon, split.test):
+    for start in range(now - horizon, now - (split.test + 1) * horizon, -horizon):
         if log.num_before(start - selection_length) == 0:
             break
-        tests.append(log.window(start, start + horizon))
+        test.append(log.window(start, start + horizon))
         pooled = log.window(start, now)
         num_users = pooled.num_users
         if num_users >= ENOUGH_USERS or pooled.num_events >= ENOUGH_SHARE * len(times):
             break
-    if not tests:
-        raise _too_short(split, first, newest, int(log.times[0]))
-    if not num_users:
-        days = write_duration(split.horizon * len(tests))
-        raise DataError(f"the newest {days} hold no target event", next_step="set split.horizon or split.test higher")
-    selection = log.window(tests[-1].start - selection_length, tests[-1].start)
-    if not selection.num_users:
-        raise DataError(
-            f"the selection window of {write_duration(split.selection or split.horizon)} before {_moment(selection.end)} holds "
-            "no target event, so nothing can be chosen on it",
-            next_step="set split.selection longer",
-        )
-    return Plan("global_time", now, num_users, selection, tuple(tests))
+    if not test:
+        raise _too_short(split, log, now)
+    selection = log.window(test[-1].start - selection_length, test[-1].start)
+    _check_not_empty(split, selection, num_users, len(test))
+    return Plan(now, selection, tuple(test), num_users)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,25 +126,36 @@ class _Targets:
         return Window(start, end, high - low, len(np.unique(self.users[low:high])))
 
 
-def _origins(now: int, horizon: int, num_windows: int) -> Iterator[int]:
-    for place in range(1, num_windows + 1):
-        yield now - place * horizon
-
-
-def _too_short(split: Split, first: int, newest: int, first_target: int) -> DataError:
-    needed = split.horizon + (split.selection or split.horizon)
-    days, target_days = ((newest - moment) / MICROSECONDS_A_DAY for moment in (first, first_target))
-    third = timedelta(hours=int(target_days * 24 / 3))
+def _too_short(split: Split, log: _Targets, now: int) -> DataError:
+    selection = split.selection or split.horizon
+    days = (now - log.times[0]) / MICROSECONDS_A_DAY if len(log.times) else 0.0
+    third = timedelta(hours=int(days * 24 / 3))
     shorter = f", or set split.horizon to '{write_duration(third)}' or less and leave split.selection out" if third else ""
     return DataError(
-        f"the log is too short: it spans {days:.1f} days, {target_days:.1f} since the first target event, and a test window of "
-        f"{write_duration(split.horizon)} and a selection window of {write_duration(split.selection or split.horizon)} need "
-        f"target events older than {needed.total_seconds() / 86400:.1f} days",
+        f"the log is too short: its first target event is {days:.1f} days old, and the selection window "
+        f"({write_duration(selection)}) and one test window ({write_duration(split.horizon)}) need one older than "
+        f"{(split.horizon + selection).total_seconds() / 86400:.1f} days",
         next_step=f"bring older events{shorter}",
     )
 
 
-def leave_last_out(data: Interactions, is_target: NDArray[np.bool_], which: Side) -> tuple[Interactions, pd.DataFrame]:
+def _check_not_empty(split: Split, selection: Window, num_users: int, num_windows: int) -> None:
+    if not num_users:
+        length = write_duration(split.horizon * num_windows)
+        raise DataError(
+            f"the newest {length} hold no target event to test on", next_step="set split.horizon or split.test higher"
+        )
+    if not selection.num_users:
+        raise DataError(
+            f"the {write_duration(split.selection or split.horizon)} before {_moment(selection.end)} hold no target event, so "
+            "nothing can be chosen on them",
+            next_step="set split.selection longer",
+        )
+
+
+def leave_last_out(
+    data: Interactions, is_target: NDArray[np.bool_], *, which: Side
+) -> tuple[Interactions, NDArray[np.bool_], pd.DataFrame]:
     """Hold out one target event of every user who has at least three.
 
     Parameters
@@ -200,12 +172,23 @@ def leave_last_out(data: Interactions, is_target: NDArray[np.bool_], which: Side
     fit : Interactions
         All but the users' events from the held-out one on, and but copies of it (same user, item and time) before it.
         Users with fewer targets keep all.
+    is_target : bool
+        Which events of the fit count as success.
     targets : DataFrame
         ``user_id, item_id, is_repeat, timestamp``, one row a user; a repeat is an item that the user has as a target in fit.
+
+    Raises
+    ------
+    DataError
+        Where no user has three target events.
     """
     places = np.flatnonzero(is_target)
     ends = np.searchsorted(data.users[places], np.arange(data.num_users), side="right")
     counts = np.diff(ends, prepend=0)
+    if not (counts >= MIN_TARGETS).any():
+        raise DataError(
+            f"no user has {MIN_TARGETS} target events", next_step="bring more events, or set split.kind = 'global_time'"
+        )
     held_out = places[ends[counts >= MIN_TARGETS] - (1 if which == "test" else 2)]
     cut = np.full(data.num_users, len(data), np.int64)
     cut[data.users[held_out]] = held_out
@@ -221,7 +204,7 @@ def leave_last_out(data: Interactions, is_target: NDArray[np.bool_], which: Side
             TIMESTAMP: pd.to_datetime(data.timestamps[held_out], unit="us", utc=True),
         }
     )
-    return data.select(is_fit), targets
+    return data.select(is_fit), is_target[is_fit], targets
 
 
 def _are_copies(data: Interactions, held_out: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,0 +1,114 @@
+"""What the gate reads and what it says: evidence, the result of each rule, and the decision; all of them plain JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bowerbird.evaluation.statistics import Difference, Interval
+
+RANDOM = "random"
+"""The label of the sanity rival."""
+Kind = Literal["first", "change", "refresh"]
+Outcome = Literal["promote", "hold", "reject"]
+
+
+class Record(BaseModel):
+    """Frozen, and an unknown key is an error; ``model_dump(mode="json")`` and ``model_validate`` go there and back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Evidence(Record):
+    """What was measured on the pooled test windows, and what is in production.
+
+    Every model was fitted from scratch on the events before the same cut-offs and scored on the same users.
+    """
+
+    nominee: str
+    """Label of the model that was chosen on the selection window, or named by a person."""
+    named_by_person: bool = False
+    champion: str | None = None
+    """Label of the recipe behind the published set; None before the first publication."""
+    is_refresh: bool = False
+    """The nominee's recipe is the champion's, on newer data; the two are one."""
+    rivals: tuple[str, ...]
+    """Labels, ``random`` among them; the nominee may be one."""
+    models: dict[str, Interval]
+    """The gate's metric by label: nominee, champion and rivals."""
+    coverage: dict[str, float] = {}
+    """Share of the catalogue that a model's lists reach, by label."""
+    differences: dict[str, Difference]
+    """Nominee minus the model of that label."""
+    rivals_minus_random: dict[str, Difference] = {}
+    """Rival minus ``random``, by label; read before the first publication only."""
+    own_runs: tuple[float, ...] = ()
+    """The metric of the champion recipe's own earlier runs, oldest first; the last five count."""
+    overlap: float | None = None
+    """Mean share of a list that it has in common with the published one; None where there is none."""
+    broken_checks: tuple[str, ...] = ()
+    """A sentence for each behavioural check that the nominee's lists broke."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Evidence:
+        if self.is_refresh and self.champion is None:
+            raise ValueError("a refresh needs a champion")
+        if RANDOM not in self.rivals:
+            raise ValueError(f"the rivals {list(self.rivals)} lack {RANDOM!r}")
+        compared = {*self.rivals, *([self.champion] if self.champion and not self.is_refresh else [])}
+        for label in sorted(compared | {self.nominee}):
+            if label not in self.models:
+                raise ValueError(f"models lacks {label!r}")
+            if label != self.nominee and label not in self.differences:
+                raise ValueError(f"differences lacks {label!r}")
+        if self.champion == self.nominee and not self.is_refresh:
+            raise ValueError(f"a change needs a champion other than the nominee {self.nominee!r}")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the gate's three questions is asked."""
+        if self.champion is None:
+            return "first"
+        return "refresh" if self.is_refresh else "change"
+
+    @property
+    def best_rival(self) -> str | None:
+        """The rival with the highest metric, other than ``random`` and the nominee; equals go by name."""
+        others = sorted(label for label in self.rivals if label not in (RANDOM, self.nominee))
+        return max(others, key=lambda label: self.models[label].value, default=None)
+
+
+class RuleResult(Record):
+    """What one rule asked and found."""
+
+    rule: int = Field(ge=1, le=7)
+    """Its number in docs/reference/gate.md; 7 is asked after the refit."""
+    name: str
+    asked: str
+    found: str
+    passed: bool | None
+    """None where the rule does not apply to this run."""
+    if_failed: Literal["reject", "hold", "unproven"]
+    to_pass: str = ""
+    """What would have to change, where it failed."""
+
+
+class Decision(Record):
+    """What happens to the nominee, and why."""
+
+    outcome: Outcome
+    nominee: str
+    publish: str | None
+    """Label of the model to publish: the nominee, a rival in its place, or None."""
+    sentence: str
+    rules: tuple[RuleResult, ...]
+    """In the order in which they decide."""
+    unproven: bool = False
+    """Published on too few users to prove anything."""
+
+    @property
+    def is_replaced(self) -> bool:
+        """A rival is published in the nominee's place."""
+        return self.publish is not None and self.publish != self.nominee
