@@ -18,7 +18,7 @@ BowerbirdError
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class BowerbirdError(Exception):
@@ -30,6 +30,8 @@ class BowerbirdError(Exception):
         super().__init__(message)
         self.message = message
         self.next_step = next_step
+        self.outcome: dict[str, Any] | None = None  # Any: JSON
+        """What is known of the run that the error has ended."""
 
     def __str__(self) -> str:
         return f"{self.message}. Next: {self.next_step}" if self.next_step else self.message

@@ -1,0 +1,102 @@
+"""The nightly run: from an event log to a published set of recommendations, or to the reason why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from bowerbird.application import recipe_path
+from bowerbird.pipeline import prove, release
+from bowerbird.pipeline.judge import Verdict
+from bowerbird.pipeline.prepare import Plan
+from bowerbird.pipeline.prove import Champion, Nominee
+from bowerbird.pipeline.run import Run
+from bowerbird.pipeline.session import session
+from bowerbird.recipe import load_recipe
+from bowerbird.settings import Settings
+from bowerbird.store.home import Home
+from tasks import lists, proof, rows
+
+RecipeName = Literal["sample", "movielens", "online_retail", "complete_journey", "open_bandit"]
+ModelName = Literal["cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
+
+
+@flow(name="nightly", flow_run_name="nightly-{recipe}")
+def nightly(
+    recipe: RecipeName = "sample",
+    recipe_file: str | None = None,
+    source: str | None = None,
+    home: str | None = None,
+    seed: int | None = None,
+    candidate: ModelName | None = None,
+    wait_seconds: float = 600,
+) -> State[str]:
+    """Turn an event log into recommendations that have earned their place.
+
+    Args:
+        recipe: What to do, by name: the files in deployments/recipes.
+        recipe_file: A TOML file of your own, in place of a named recipe.
+        source: The folder, file or zip to read from. Empty for the recipe's simulated shop.
+        home: The home folder of tables and runs. Empty for the worker's own.
+        seed: Overrides the recipe's seed.
+        candidate: Puts this one model up instead of the recipe's nominee; no rival takes its place.
+        wait_seconds: How long to wait for another run in the same home.
+    """
+    asked = load_recipe(recipe_path(recipe_file or recipe), seed=seed, candidate=candidate)
+    opened = Home.open(Path(home) if home else Settings().home)
+    with session(opened, asked, Path(source) if source else None, wait_seconds=wait_seconds) as run:
+        run = rows.ingest(run)
+        rows.validate(run)
+        if not asked.models:
+            return ended(run, lists.report(run, "ingested", "The rows are in; the recipe asks for no model."))
+        if release.is_unchanged(run):
+            return ended(run, lists.report(run, "unchanged", "Data, recipe and code are those of the published set."))
+        plan = proof.plan_windows(run)
+        rows.validate_features(run, proof.build_features(run, plan))
+        return ended(run, settle(run, plan))
+
+
+def settle(run: Run, plan: Plan, *, is_last: bool = False) -> str:
+    """Prove the nominee against what is published now, and publish it if it may be.
+
+    Where somebody else publishes in between, all is decided anew against that, once.
+    """
+    leader = prove.champion(run)
+    nominee = choose(run, plan, leader)
+    verdict = judge(run, plan, nominee, leader)
+    refitted = proof.fit(run, verdict.spec, plan.refit, "all events")
+    prepared = lists.recommend(run, refitted, plan, verdict)
+    lists.check(run, prepared, plan)
+    verdict = proof.confirm(run, verdict, prepared)
+    if not verdict.publishes:
+        lists.keep(run, prepared, verdict)
+    elif lists.publish(run, prepared, verdict, leader, is_last=is_last) is None:
+        return settle(run, plan, is_last=True)
+    return lists.report(run, verdict.outcome, verdict.sentence, plan, prepared)
+
+
+def choose(run: Run, plan: Plan, leader: Champion | None) -> Nominee:
+    """Fit the recipe's models before the selection window and choose the one that goes into the proof."""
+    fits = [proof.fit(run, spec, plan.selection.cut, "selection") for spec in prove.recipe_specs(run.recipe)]
+    scored = [proof.score(run, fitted, plan.selection) for fitted in fits]
+    return proof.choose_nominee(run, fits, scored, leader)
+
+
+def judge(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None) -> Verdict:
+    """Score nominee, champion and rivals once on the test windows, each fitted before them, and let the gate decide."""
+    scored = [
+        proof.score(run, proof.fit(run, spec, window.cut, window.name), window)
+        for window in (*plan.test, *plan.beside)
+        for spec in prove.entrants(run.recipe, nominee, leader)
+    ]
+    proof.evaluate(run, plan, scored, nominee, leader)
+    return proof.decide(run, nominee, leader, scored)
+
+
+def ended(run: Run, outcome: str) -> State[str]:
+    """Name the flow run's end after its outcome: a decision is no crash."""
+    return Completed(name=outcome.capitalize(), message=f"run {run.run_id}: {outcome}", data=run.run_id)

@@ -1,0 +1,381 @@
+"""The command line. What can be checked without Prefect is checked before it is imported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from bowerbird.errors import BowerbirdError, UserError
+
+if TYPE_CHECKING:
+    from bowerbird.recipe import Recipe
+    from bowerbird.store.home import Home
+
+EXIT_CODES = {"published": 0, "unchanged": 0, "ingested": 0, "rejected": 3, "held": 4}
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="bowerbird",
+    help="Turns an event log into recommendations that have earned their place.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(help="Get real data sets, and ingest without training.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="The home folder: tables, runs, cache. BOWERBIRD_HOME, else ./.bowerbird.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for errors too; all else on stderr.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe by name (as in deployments/recipes) or a TOML file.")]
+SourceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--source", help="The folder, file or zip to read from. Absent: the recipe's simulated shop.", show_default=False
+    ),
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for another run to end; exit code 6 after that.")
+]
+ByOption = Annotated[str, typer.Option("--by", help="Who decides; stands in the history.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; stands in the history.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeOption = "sample",
+    source: SourceOption = None,
+    home: HomeOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Overrides the recipe's seed.", show_default=False)] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option(
+            help="Put this one known model up instead of the recipe's nominee; no rival takes its place.", show_default=False
+        ),
+    ] = None,
+    wait: WaitOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the nightly flow: ingest, validate, train, prove, and publish what has earned it.
+
+    Exit codes: published, unchanged, ingested 0; failed 1; your mistake 2; rejected 3; held 4; stopped, too many rejected
+    rows 5; the home folder is locked 6; Ctrl-C 130.
+    """
+    from bowerbird.application import flow_module
+    from bowerbird.store.lock import writer_lock
+
+    checked = _check_recipe(recipe, seed=seed, candidate=candidate)
+    _check_source(checked, source)
+    opened = _home(home)
+    with writer_lock(opened.lock, wait_seconds=wait):
+        pass  # told here, before seconds go into imports; the flow takes it again
+    from bowerbird.application import recipe_path
+
+    flow = flow_module("nightly", opened)
+    run_id = flow.nightly(
+        recipe_file=str(recipe_path(recipe).absolute()),
+        source=str(source.absolute()) if source else None,
+        home=str(opened.path),
+        seed=seed,
+        candidate=candidate,
+        wait_seconds=wait,
+    )
+    outcome = _outcome(opened, run_id)
+    if as_json:
+        _print_json(outcome)
+    else:
+        from bowerbird.report.terminal import print_outcome
+
+        print_outcome(outcome, home=opened.path)
+    raise typer.Exit(EXIT_CODES[outcome["outcome"]])
+
+
+@app.command()
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show what is published, what is held for a decision, and how the newest runs ended."""
+    from bowerbird.report import terminal
+    from bowerbird.store.published import current
+    from bowerbird.store.runs import list_runs
+
+    opened = _home(home)
+    outcomes = [_outcome(opened, run_id) for run_id in reversed(list_runs(opened.runs)[-10:])]
+    present = current(opened)
+    if as_json:
+        _print_json({"published": _as_json(present), "runs": outcomes})
+        return
+    terminal.print_status(present, outcomes)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items.")] = 10,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a user's published list: titles, scores, and why each item is there."""
+    from bowerbird.pipeline.show import user_list
+    from bowerbird.report.terminal import print_list
+
+    found = user_list(_home(home), user, k=k)
+    if as_json:
+        _print_json(found)
+    else:
+        print_list(found)
+
+
+@app.command()
+def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List all publishes, newest first: version, run, kind, by whom and why."""
+    from bowerbird.report.terminal import print_history
+    from bowerbird.store.published import history as publishes
+
+    found = publishes(_home(home))
+    if as_json:
+        _print_json({"publishes": [_as_json(one) for one in found]})
+    else:
+        print_history(found)
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="A version of 'bowerbird history'; the publish before if absent.")] = None,
+    by: ByOption = "",
+    reason: ReasonOption = "",
+    home: HomeOption = None,
+    wait: WaitOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring an earlier published set back, as a new version."""
+    from bowerbird.settings import Settings
+    from bowerbird.store.lock import writer_lock
+    from bowerbird.store.published import rollback as roll_back
+
+    opened = _home(home)
+    with writer_lock(opened.lock, wait_seconds=wait):
+        made = roll_back(opened, version, retention_days=Settings().retention_days, by=by, reason=reason)
+    if as_json:
+        _print_json(_as_json(made))
+    else:
+        _say(f"Version {made.version} shows the lists of version {made.rolled_back_to} (run {made.run_id}) again.")
+
+
+@app.command()
+def approve(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A held run; 'bowerbird status' shows them.")],
+    reject: Annotated[bool, typer.Option("--reject", help="Close the run without publishing it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish a rejected run too; recorded as forced.")] = False,
+    by: ByOption = "",
+    reason: ReasonOption = "",
+    home: HomeOption = None,
+    wait: WaitOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a held run from its folder, or close it with --reject. The answer stands in its manifest."""
+    from bowerbird.pipeline.release import approve as answer
+    from bowerbird.store.lock import writer_lock
+
+    opened = _home(home)
+    with writer_lock(opened.lock, wait_seconds=wait):
+        closed = answer(opened, run_id, accept=not reject, by=by, reason=reason, force=force)
+    if as_json:
+        _print_json(closed)
+    elif reject:
+        _say(f"Run {run_id} is closed, nothing was published.")
+    else:
+        _say(f"Run {run_id} is published as version {closed['version']}.")
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
+    users: Annotated[int, typer.Option(min=1, help="Customers of the simulated shop.")] = 2000,
+    items: Annotated[int, typer.Option(min=1, help="Its products.")] = 1500,
+    days: Annotated[int, typer.Option(min=1, help="Days of its log.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same shop.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the log, catalogue and customers of a simulated shop, of any size."""
+    from bowerbird.sources.shop import Shop, ShopConfig
+
+    written = Shop(ShopConfig(users=users, items=items, days=days, seed=seed)).write(out)
+    if as_json:
+        _print_json(_as_json(written))
+    else:
+        _say(f"Wrote a simulated shop to {out}: {users} customers, {items} products, {days} days, seed {seed}.")
+
+
+@app.command()
+def report(
+    run_id: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run; the newest if absent.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print where a run's report lies; open the file in any browser."""
+    from bowerbird.store.runs import list_runs, run_folder
+
+    opened = _home(home)
+    known = list_runs(opened.runs)
+    if run_id is None and not known:
+        raise UserError("there is no run yet", next_step="start one with 'bowerbird run'")
+    path = run_folder(opened.runs, run_id or known[-1]) / "report.html"
+    if not path.exists():
+        raise UserError(f"run {path.parent.name} has no report", next_step="it ended before one could be written; run again")
+    if as_json:
+        _print_json({"report": str(path)})
+    else:
+        print(path)
+
+
+@app.command()
+def ui(
+    home: HomeOption = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Prefect's port; BOWERBIRD_UI_PORT, else 4200.")] = None,
+    report_port: Annotated[int | None, typer.Option(min=1, max=65535, help="The reports' port; else 4280.")] = None,
+) -> None:
+    """Start the Prefect server, register the deployments, start a worker and serve the reports; Ctrl-C ends all."""
+    from bowerbird.application import serve_ui
+    from bowerbird.settings import Settings
+
+    settings = Settings()
+    serve_ui(_home(home), port=port or settings.ui_port, report_port=report_port or settings.report_port)
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="Which data set: movielens-small.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to put it in.")] = Path("data"),
+    as_json: JsonOption = False,
+) -> None:
+    """Download a data set from its official address, or take it from BOWERBIRD_DATA_MIRROR."""
+    from bowerbird.settings import Settings
+    from bowerbird.sources.download import download
+
+    folder = download(name, out, mirror=Settings().data_mirror)
+    if as_json:
+        _print_json({"folder": str(folder)})
+    else:
+        _say(f"{name} lies in {folder}. Try: bowerbird run --recipe movielens --source {folder}")
+
+
+@data_app.command("ingest")
+def data_ingest(
+    recipe: RecipeOption = "sample",
+    source: SourceOption = None,
+    home: HomeOption = None,
+    wait: WaitOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a source into the home's tables without training anything."""
+    from bowerbird.pipeline.session import ingest_only
+    from bowerbird.report.terminal import print_outcome
+
+    checked = _check_recipe(recipe)
+    _check_source(checked, source)
+    opened = _home(home)
+    outcome = ingest_only(opened, checked, source, wait_seconds=wait)
+    if as_json:
+        _print_json(outcome)
+    else:
+        print_outcome(outcome, home=opened.path)
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code that the outcome has."""
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("Interrupted", "stopped by Ctrl-C; nothing half-done remains", "run again", INTERRUPTED, as_json)
+    except TyperException as error:
+        _fail(type(error).__name__, error.format_message(), "see --help", error.exit_code, as_json)
+    except BowerbirdError as error:
+        _fail(type(error).__name__, error.message, error.next_step, error.exit_code, as_json, getattr(error, "outcome", None))
+    except OSError as error:
+        message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        _fail(type(error).__name__, message, "free space or give permission, then run again: nothing was published", 1, as_json)
+
+
+def _fail(
+    kind: str,
+    message: str,
+    next_step: str,
+    code: int,
+    as_json: bool,
+    outcome: dict[str, Any] | None = None,  # Any: JSON
+) -> NoReturn:
+    if as_json:
+        _print_json((outcome or {}) | {"error": {"kind": kind, "message": message, "next": next_step}})
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True)
+        console.print(Text("Error: ", "bold red") + Text(message, "default"))
+        if next_step:
+            console.print(Text("Next:  ", "bold") + Text(next_step, "default"))
+    sys.exit(code)
+
+
+def _home(path: Path | None) -> Home:
+    from bowerbird.settings import Settings
+    from bowerbird.store.home import Home
+
+    return Home.open(path or Settings().home)
+
+
+def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
+    from bowerbird.application import recipe_path
+    from bowerbird.models import build_model
+    from bowerbird.recipe import load_recipe
+
+    recipe = load_recipe(recipe_path(name), seed=seed, candidate=candidate)
+    for model in recipe.models:
+        build_model(model.name, **model.config)
+    if candidate is not None:
+        build_model(candidate)
+    return recipe
+
+
+def _check_source(recipe: Recipe, source: Path | None) -> None:
+    if source is None and recipe.source.sample is None:
+        raise UserError(f"the recipe {recipe.name!r} reads real data", next_step="name its folder with --source")
+    if source is not None and not source.exists():
+        raise UserError(f"the source {str(source)!r} does not exist", next_step="name a folder, file or zip with --source")
+
+
+def _outcome(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON
+    from bowerbird.store.runs import read_json
+
+    path = home.runs / run_id / "outcome.json"
+    found: dict[str, Any] = read_json(path) if path.exists() else {"outcome": "unfinished", "run_id": run_id, "version": None}
+    return found
+
+
+def _as_json(record: object) -> Any:  # Any: JSON
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(record)).dump_python(record, mode="json")
+
+
+def _print_json(content: Any) -> None:  # Any: JSON
+    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def _say(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(text, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""Choose the nominee on the selection window, put test figures together with their intervals, and let the gate decide."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from bowerbird.evaluation import gate, metrics, statistics
+from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, RuleResult
+from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.pipeline.prepare import Plan, Window
+from bowerbird.pipeline.prove import (
+    SHOWN_METRICS,
+    Champion,
+    Fitted,
+    Nominee,
+    Scored,
+    Spec,
+    entrants,
+    freeze,
+    label_of,
+    rivals,
+)
+from bowerbird.pipeline.run import Run
+from bowerbird.recipe import Gate, Recipe
+from bowerbird.store import published
+from bowerbird.store.runs import MANIFEST, list_runs, read_json, write_json
+
+EVALUATION = "evaluation.json"
+DECISION = "gate.json"
+SELECTION = "selection.json"
+SIDES = ("repeat", "novel")
+
+
+class Figures(BaseModel):
+    """What one model reached in the pooled windows; each figure is value, low, high."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    metrics: dict[str, tuple[float, float, float]]
+    sides: dict[str, tuple[float, float, float] | None]
+    """The gate's metric on repeat and on novel targets alone; None where there are none."""
+    coverage: float
+    novelty: float
+    gini: float
+
+
+def metric_name(recipe: Recipe) -> str:
+    """Return the name of the gate's metric, as in ``ndcg@10``."""
+    return f"{recipe.gate.metric}@{recipe.gate.k}"
+
+
+class Verdict(BaseModel):
+    """What the gate says, and the model whose lists are made ready for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    evidence: Evidence
+    decision: Decision
+    spec: Spec
+    scored: tuple[Scored, ...]
+    """The lists of ``spec`` on the test windows."""
+
+    @property
+    def publishes(self) -> bool:
+        return self.decision.publish is not None
+
+    @property
+    def outcome(self) -> str:
+        return {"promote": "published", "hold": "held", "reject": "rejected"}[self.decision.outcome]
+
+    @property
+    def sentence(self) -> str:
+        return self.decision.sentence
+
+
+def choose_nominee(run: Run, fits: Sequence[Fitted], scored: Sequence[Scored], leader: Champion | None) -> Nominee:
+    """Choose on the selection window: the best by the gate's metric; the champion's recipe unless another is surely better.
+
+    Without that preference two models that are as good as each other would take turns, and each turn would have to be
+    proven as a change.
+    """
+    metric = run.recipe.gate.metric
+    values = {one.label: pooled([one])[metric] for one in scored}
+    best = max(fits, key=lambda fitted: float(values[fitted.spec.label].mean()))
+    reason = f"it has the highest {metric_name(run.recipe)} on the selection window"
+    own = [fitted for fitted in fits if leader is not None and fitted.spec.identity == leader.spec.identity]
+    if own and own[0] != best:
+        difference = statistics.paired_difference(values[best.spec.label], values[own[0].spec.label], seed=run.recipe.seed)
+        if difference.low <= 0:
+            reason = f"it is the champion's recipe, and {best.spec.label} is not surely better on the selection window"
+            best = own[0]
+    means = {label: float(series.mean()) for label, series in values.items()}
+    write_json(
+        run.folder / SELECTION,
+        {
+            "nominee": best.spec.label,
+            "reason": reason,
+            "metric": metric_name(run.recipe),
+            "values": means,
+            "fits": {fitted.spec.label: str(fitted.folder) for fitted in fits},
+        },
+    )
+    return Nominee(spec=freeze(best), also_fitted=tuple(freeze(fitted) for fitted in fits if fitted != best))
+
+
+def pooled(scored: Sequence[Scored]) -> pd.DataFrame:
+    """Return one row a user, his mean over the windows; so users are what is resampled."""
+    return metrics.pool_windows([pd.read_parquet(one.users) for one in scored])
+
+
+def figures(scored: Sequence[Scored], *, metric: str, seed: int) -> Figures:
+    """Put one model's windows together."""
+    users = pooled(scored)
+    intervals = statistics.bootstrap_intervals(users[list(SHOWN_METRICS)].to_numpy(), seed=seed)
+    sides: dict[str, tuple[float, float, float] | None] = {}
+    for side in SIDES:
+        known = users[side].dropna()
+        interval = statistics.bootstrap_interval(known, seed=seed) if len(known) else None
+        sides[side] = (interval.value, interval.low, interval.high) if interval else None
+    return Figures(
+        label=scored[0].label,
+        metrics={name: (one.value, one.low, one.high) for name, one in zip(SHOWN_METRICS, intervals, strict=True)},
+        sides=sides,
+        coverage=sum(one.coverage for one in scored) / len(scored),
+        novelty=sum(one.novelty for one in scored) / len(scored),
+        gini=sum(one.gini for one in scored) / len(scored),
+    )
+
+
+def evaluate(
+    run: Run, plan: Plan, scored: Sequence[Scored], nominee: Nominee, leader: Champion | None
+) -> dict[str, Any]:  # Any: JSON
+    """Write and return ``evaluation.json``: figures, the nominee's differences, and every use of the test windows."""
+    recipe = run.recipe
+    metric, seed = recipe.gate.metric, recipe.seed
+    tested, beside = _by_label(scored, plan.test), _by_label(scored, plan.beside)
+    values = {label: pooled(windows)[metric] for label, windows in tested.items()}
+    among = entrants(recipe, nominee, leader)
+    own = nominee.spec.label
+    differences = {
+        label: statistics.paired_difference(values[own], other, seed=seed) for label, other in values.items() if label != own
+    }
+    rival_labels = [label_of(spec, among) for spec in rivals(recipe)]
+    content = {
+        "metric": metric_name(recipe),
+        "protocol": plan.kind,
+        "nominee": own,
+        "named_by_person": recipe.candidate is not None,
+        "champion": label_of(leader.spec, among) if leader else None,
+        "is_refresh": leader is not None and leader.spec.identity == nominee.spec.identity,
+        "rivals": rival_labels,
+        "num_users": len(values[own]),
+        "models": _all_figures(tested, metric, seed),
+        "beside": _all_figures(beside, metric, seed),
+        "num_users_beside": len(pooled(beside[own])) if beside else 0,
+        "differences": {label: vars(one) for label, one in differences.items()},
+        "rivals_minus_random": {
+            label: vars(statistics.paired_difference(values[label], values[RANDOM], seed=seed))
+            for label in rival_labels
+            if label != RANDOM
+        },
+        "own_runs": _own_runs(run, leader) if leader else [],
+        "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
+    }
+    write_json(run.folder / EVALUATION, content)
+    return content
+
+
+def _by_label(scored: Sequence[Scored], windows: Sequence[Window]) -> dict[str, list[Scored]]:
+    names = {window.name for window in windows}
+    found = defaultdict[str, list[Scored]](list)
+    for one in scored:
+        if one.window in names:
+            found[one.label].append(one)
+    return dict(found)
+
+
+def _own_runs(run: Run, leader: Champion) -> list[float]:
+    """Return the metric of the champion recipe's own published runs, oldest first."""
+    found = []
+    for publish in reversed(published.history(run.home)):
+        manifest = run.home.runs / publish.run_id / MANIFEST
+        if publish.kind != "rollback" and manifest.exists():
+            content = read_json(manifest)
+            if Spec.model_validate(content["model"]).identity == leader.spec.identity:
+                found += [content["metrics"][metric_name(run.recipe)]] if metric_name(run.recipe) in content["metrics"] else []
+    return found
+
+
+def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence[Scored]) -> Verdict:
+    """Put the evidence together and let the gate decide."""
+    evaluation = read_json(run.folder / EVALUATION)
+    metric = run.recipe.gate.metric
+    figures_of = evaluation["models"]
+    evidence = Evidence(
+        nominee=evaluation["nominee"],
+        named_by_person=evaluation["named_by_person"],
+        champion=evaluation["champion"],
+        is_refresh=evaluation["is_refresh"],
+        rivals=tuple(evaluation["rivals"]),
+        models={label: Interval(*one["metrics"][metric]) for label, one in figures_of.items()},
+        coverage={label: one["coverage"] for label, one in figures_of.items()},
+        differences={label: Difference(**one) for label, one in evaluation["differences"].items()},
+        rivals_minus_random={label: Difference(**one) for label, one in evaluation["rivals_minus_random"].items()},
+        own_runs=tuple(evaluation["own_runs"]),
+    )
+    decision = gate.decide(evidence, run.recipe.gate)
+    among = entrants(run.recipe, nominee, leader)
+    spec = next(one for one in among if one.label == (decision.publish or nominee.spec.label))
+    tests = {window["name"] for window in evaluation["test_windows"]}
+    verdict = Verdict(
+        evidence=evidence,
+        decision=decision,
+        spec=spec,
+        scored=tuple(one for one in scored if one.label == spec.label and one.window in tests),
+    )
+    write_json(run.folder / DECISION, decision.model_dump(mode="json"))
+    return verdict
+
+
+def confirm(run: Run, verdict: Verdict, *, refit_overlap: float | None, published_overlap: float | None) -> Verdict:
+    """Decide again, with what is known after the refit: how far the lists agree with the published and the evaluated ones."""
+    evidence = verdict.evidence.model_copy(update={"overlap": published_overlap})
+    confirmed = after_refit(gate.decide(evidence, run.recipe.gate), run.recipe.gate, refit_overlap=refit_overlap)
+    write_json(run.folder / DECISION, confirmed.model_dump(mode="json"))
+    return verdict.model_copy(update={"evidence": evidence, "decision": confirmed})
+
+
+def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None) -> Decision:
+    """Add the rule that is asked after the refit; a pure function."""
+    passed = refit_overlap is None or refit_overlap >= policy.min_refit_overlap
+    found = (
+        "no list to compare"
+        if refit_overlap is None
+        else f"the lists of the model fitted on all events have {refit_overlap:.1%} in common with the evaluated ones"
+    )
+    rule = RuleResult(
+        rule=7,
+        name="the refit agrees",
+        asked=f"evaluated and refitted lists have at least {policy.min_refit_overlap:.0%} in common on the same histories",
+        found=found,
+        passed=None if refit_overlap is None else passed,
+        if_failed="hold",
+        to_pass=""
+        if passed
+        else "find out why the model changes so much with the newest events, or set gate.min_refit_overlap lower",
+    )
+    rules = (*decision.rules, rule)
+    if passed or decision.publish is None:
+        return decision.model_copy(update={"rules": rules})
+    sentence = f"{decision.publish} is held: {found}, at least {policy.min_refit_overlap:.0%} are asked."
+    return decision.model_copy(update={"rules": rules, "outcome": "hold", "publish": None, "sentence": sentence})
+
+
+def _all_figures(by_label: dict[str, list[Scored]], metric: str, seed: int) -> dict[str, Any]:  # Any: JSON
+    return {label: figures(windows, metric=metric, seed=seed).model_dump(mode="json") for label, windows in by_label.items()}
+
+
+def _window_use(run: Run, window: Window, scored: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON
+    """Record the use of a test window, with the earlier runs that have used an overlapping one."""
+    used_by = []
+    for run_id in list_runs(run.home.runs):
+        path = run.home.runs / run_id / EVALUATION
+        if run_id != run.run_id and path.exists():
+            spans = [(one["start"], one["end"]) for one in read_json(path)["test_windows"]]
+            mine = (window.cut.at, window.end)
+            if any((start < mine[1] and mine[0] < end) or (start, end) == mine for start, end in spans):
+                used_by.append(run_id)
+    num_users = sum(len(pd.read_parquet(one.users, columns=[])) for one in scored if one.window == window.name)
+    return {
+        "name": window.name,
+        "start": window.cut.at,
+        "end": window.end,
+        "num_users": num_users,
+        "used_by": [*used_by, run.run_id],
+    }

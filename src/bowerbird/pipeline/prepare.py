@@ -1,0 +1,213 @@
+"""From tables to what a model is fitted on and what it has to find: the plan of windows, and the data of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, USER_ID
+from bowerbird.data.interactions import Interactions, to_microseconds
+from bowerbird.errors import DataError
+from bowerbird.evaluation import protocol
+from bowerbird.pipeline.run import Run
+from bowerbird.recipe import Target
+from bowerbird.settings import Settings
+from bowerbird.store.runs import read_json, write_json
+from bowerbird.store.tables import relation
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Cut(BaseModel):
+    """Which events a model is fitted on: those before ``at`` (microseconds), less what leave-last-out takes away."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: int
+    leave_out: Literal["selection", "test"] | None = None
+
+
+class Window(BaseModel):
+    """What has to be found: target events from ``cut.at`` to ``end``, or the events that leave-last-out took away."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    cut: Cut
+    end: int
+
+
+class Plan(BaseModel):
+    """How the log is cut: where the nominee is chosen, where it is tested, and a second look where one is owed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["global_time", "leave_last_out"]
+    now: int
+    """Just after the newest accepted event, microseconds."""
+    selection: Window
+    test: tuple[Window, ...]
+    beside: tuple[Window, ...] = ()
+    """Global time windows shown beside leave-last-out; they decide nothing."""
+
+    @property
+    def refit(self) -> Cut:
+        """All events."""
+        return Cut(at=self.now)
+
+
+@contextmanager
+def reading(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB on the versions that the run has pinned, as the views events, items and users."""
+    from bowerbird.warehouse.connection import connect
+
+    settings = Settings()
+    spill = run.home.cache / "duckdb"
+    spill.mkdir(parents=True, exist_ok=True)
+    with connect(memory_limit=settings.memory_limit, threads=settings.threads, temp=spill) as con:
+        for name, table in (("events", run.home.events), ("items", run.home.items), ("users", run.home.users)):
+            relation(con, table, name, version=run.versions.get(name))
+        yield con
+
+
+def load_cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_]]:
+    """Read the interactions that a model may see, and which of them are target events."""
+    fit, is_target, _ = _cut(run, cut)
+    return fit, is_target
+
+
+def load_items(run: Run) -> pd.DataFrame | None:
+    """Read the catalogue; None where there is none."""
+    with reading(run) as con:
+        items: pd.DataFrame = con.execute("select * from items order by item_id").df()
+    return items if len(items) else None
+
+
+def load_targets(run: Run, window: Window) -> pd.DataFrame:
+    """Read what has to be found: ``user_id, item_id, is_repeat``, one row a pair.
+
+    Where past target items are not recommended again, repeats are left out: no list can hold them.
+    """
+    from bowerbird.warehouse import features
+
+    recipe = run.recipe
+    if window.cut.leave_out is not None:
+        targets = _cut(run, window.cut)[2]
+    else:
+        with reading(run) as con:
+            targets = features.load_targets(con, recipe, start=window.cut.at, end=window.end)
+    return targets if recipe.repeats_welcome else targets[~targets["is_repeat"].astype(bool)].reset_index(drop=True)
+
+
+def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFrame]:
+    from bowerbird.warehouse import features
+
+    with reading(run) as con:
+        loaded = features.load_interactions(con, run.recipe, cut_off=cut.at)
+    if cut.leave_out is None:
+        protocol.check_no_leak(loaded.interactions, cut.at)
+        return loaded.interactions, loaded.is_target, pd.DataFrame()
+    return protocol.leave_last_out(loaded.interactions, loaded.is_target, which=cut.leave_out)
+
+
+def make_plan(run: Run) -> Plan:
+    """Cut the log into windows and keep the plan in the run's folder. Raises DataError where the log is too short."""
+    from bowerbird.warehouse import features
+
+    recipe = run.recipe
+    with reading(run) as con:
+        newest = con.execute("select max(timestamp) from events").fetchone()
+        if newest is None or newest[0] is None:
+            raise DataError("there are no events", next_step="check the source and the quarantine")
+        now = int(to_microseconds(pd.Series([newest[0]]))[0]) + 1
+        loaded = features.load_interactions(con, recipe, cut_off=now)
+    plan = _plan(recipe.split.kind, loaded.interactions, loaded.is_target, now, run)
+    write_json(run.folder / "plan.json", plan.model_dump(mode="json"))
+    return plan
+
+
+def _plan(
+    kind: Literal["global_time", "leave_last_out"], data: Interactions, is_target: NDArray[np.bool_], now: int, run: Run
+) -> Plan:
+    split = run.recipe.split
+    require_target(is_target, run.recipe.target)
+    if kind == "global_time":
+        cuts = protocol.plan_global_time(data.users[is_target], data.timestamps[is_target], split, now=now)
+        test = [
+            Window(name=f"test-{place}", cut=Cut(at=window.start), end=window.end) for place, window in enumerate(cuts.test, 1)
+        ]
+        selection = Window(name="selection", cut=Cut(at=cuts.selection.start), end=cuts.selection.end)
+        return Plan(kind=kind, now=now, selection=selection, test=tuple(test))
+    windows = {which: Window(name=which, cut=Cut(at=now, leave_out=which), end=now) for which in ("selection", "test")}
+    try:
+        beside = [w.model_copy(update={"name": f"beside-{w.name}"}) for w in _plan("global_time", data, is_target, now, run).test]
+    except DataError:
+        beside = []  # the log is too short for a second look, which decides nothing
+    return Plan(kind=kind, now=now, selection=windows["selection"], test=(windows["test"],), beside=tuple(beside))
+
+
+def require_target(is_target: NDArray[np.bool_], target: Target | None) -> None:
+    """Raise DataError where no event counts as success."""
+    if not is_target.any():
+        wanted = list(target.events) if target else []
+        raise DataError(f"no event counts as success: target.events is {wanted}", next_step="check the recipe's event types")
+
+
+def read_plan(run: Run) -> Plan:
+    """Read the plan that ``make_plan`` kept."""
+    return Plan.model_validate(read_json(run.folder / "plan.json"))
+
+
+def candidates(run: Run, items: pd.DataFrame | None, at: int) -> list[str] | None:
+    """Return the items that may be recommended at a time; None where the recipe and the catalogue forbid nothing."""
+    rules = run.recipe.rules
+    if items is None:
+        return None if not rules.blocked_items else _known_items(run, set(rules.blocked_items))
+    allowed = ~items[ITEM_ID].isin(rules.blocked_items).to_numpy()
+    if rules.availability:
+        allowed &= _available(items, at)
+    missing = [] if allowed.all() else items.loc[~allowed, ITEM_ID].tolist()
+    return None if not missing else _known_items(run, set(missing) | set(rules.blocked_items))
+
+
+def _available(items: pd.DataFrame, at: int) -> NDArray[np.bool_]:
+    moment = pd.Timestamp(at, unit="us", tz="UTC")
+    begun = items[AVAILABLE_FROM].isna() | (items[AVAILABLE_FROM] <= moment)
+    ended = items[AVAILABLE_UNTIL].notna() & (items[AVAILABLE_UNTIL] <= moment)
+    return (begun & ~ended).to_numpy(bool)
+
+
+def _known_items(run: Run, without: set[str]) -> list[str]:
+    """Return the items of the log and the catalogue, less some."""
+    with reading(run) as con:
+        rows = con.execute("select item_id from events union select item_id from items order by 1").fetchall()
+    return [item for (item,) in rows if item not in without]
+
+
+def all_users(run: Run) -> list[str]:
+    """Return everybody who is known, from the log or the table of users, in order."""
+    with reading(run) as con:
+        rows = con.execute(f"select {USER_ID} from events union select {USER_ID} from users order by 1").fetchall()  # noqa: S608
+    return [user for (user,) in rows if user is not None]
+
+
+def features_folder(run: Run) -> Path:
+    """Return where the features of the fit lie."""
+    return run.folder / "features"
+
+
+def build_features(run: Run, plan: Plan) -> list[Path]:
+    """Write the features as of the first test cut-off; what the contract of features is checked on."""
+    from bowerbird.warehouse import features
+
+    with reading(run) as con:
+        tables = features.build_features(con, run.recipe, cut_off=plan.test[0].cut.at, folder=features_folder(run))
+    return [table.path for table in tables]

@@ -1,0 +1,232 @@
+"""Who takes part in a proof, how each is fitted, and what its lists find in a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from bowerbird.columns import USER_ID
+from bowerbird.evaluation import metrics
+from bowerbird.evaluation.decision import RANDOM
+from bowerbird.models import build_model, load_model
+from bowerbird.models.base import Model
+from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets
+from bowerbird.pipeline.run import Run, digest, environment
+from bowerbird.recipe import Recipe
+from bowerbird.store.published import current
+from bowerbird.store.runs import read_json
+
+SHOWN_METRICS = ("ndcg", "recall", "mrr", "map", "hit_rate")
+
+
+class Spec(BaseModel):
+    """A model by name and settings; ``label`` is how tables call it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    name: str
+    config: dict[str, Any] = {}  # Any: the model's config decides the types
+    """What the recipe says; ``frozen`` adds what a fit has chosen."""
+    frozen: dict[str, Any] | None = None  # Any: see config
+
+    @property
+    def identity(self) -> str:
+        """Equal for two specs that mean the same model, however they are labelled or what a fit chose."""
+        return digest([self.name, build_model(self.name, **self.config).config.model_dump(mode="json")])
+
+
+class Fitted(BaseModel):
+    """A model on disk."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Spec
+    folder: Path
+    run_id: str | None
+    """The run that trained it; None where it was found on disk."""
+
+
+class Nominee(BaseModel):
+    """The model that goes into the proof, with what its fit before the selection window has chosen frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Spec
+    also_fitted: tuple[Spec, ...] = ()
+    """The recipe's other models, frozen likewise."""
+
+
+class Champion(BaseModel):
+    """The recipe behind the published set, and the version of the table that shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Spec
+    run_id: str
+    version: int
+
+
+# ---- who takes part
+
+
+def recipe_specs(recipe: Recipe) -> list[Spec]:
+    """Return the models that the recipe puts up, or the one candidate that a person has named."""
+    listed = [Spec(label=model.name, name=model.name, config=model.config) for model in recipe.models]
+    if recipe.candidate is None:
+        return _relabel(listed, rivals(recipe))
+    own = [spec for spec in listed if spec.name == recipe.candidate]
+    chosen = own[:1] or [Spec(label=recipe.candidate, name=recipe.candidate)]
+    build_model(chosen[0].name, **chosen[0].config)  # an unknown name is told before anything is fitted
+    return _relabel(chosen, rivals(recipe))
+
+
+def rivals(recipe: Recipe) -> list[Spec]:
+    """Return what any candidate has to stand beside: random, recent popularity, counting, and own habits where repeats count."""
+    found = [
+        Spec(label=RANDOM, name=RANDOM),
+        Spec(label="popularity_7d", name="popularity", config={"window_days": 7}),
+        Spec(label="cooccurrence", name="cooccurrence"),
+    ]
+    if recipe.repeats_welcome:
+        found.append(Spec(label="personal_frequency", name="personal_frequency"))
+    return found
+
+
+def _relabel(specs: list[Spec], known: list[Spec]) -> list[Spec]:
+    """Give a spec the label of the rival that it equals, and tell equal names with other settings apart by number."""
+    labels = {spec.identity: spec.label for spec in known}
+    taken = set(labels.values())
+    found = []
+    for spec in specs:
+        label = labels.get(spec.identity)
+        if label is None:
+            label = next(name for name in (spec.name, *(f"{spec.name}_{n}" for n in range(2, 100))) if name not in taken)
+            taken.add(label)
+        found.append(spec.model_copy(update={"label": label}))
+    return found
+
+
+def champion(run: Run) -> Champion | None:
+    """Return the recipe behind what is published now."""
+    publish = current(run.home)
+    if publish is None:
+        return None
+    manifest = read_json(run.home.runs / publish.run_id / "manifest.json")
+    return Champion(spec=Spec.model_validate(manifest["model"]), run_id=publish.run_id, version=publish.version)
+
+
+def entrants(recipe: Recipe, nominee: Nominee, leader: Champion | None) -> list[Spec]:
+    """Return who is scored on the test windows, each once: the nominee, the rivals, and the champion's recipe.
+
+    The champion's recipe is taken as frozen today where today's recipe holds it, else as its own run froze it.
+    """
+    found = [nominee.spec]
+    wanted = rivals(recipe)
+    if leader is not None:
+        today = [spec for spec in nominee.also_fitted if spec.identity == leader.spec.identity]
+        wanted.append(today[0] if today else leader.spec)
+    for spec in wanted:
+        if spec.identity not in [one.identity for one in found]:
+            taken = {one.label for one in found}
+            found.append(spec if spec.label not in taken else spec.model_copy(update={"label": f"champion_{spec.label}"}))
+    return found
+
+
+def label_of(spec: Spec, among: Sequence[Spec]) -> str:
+    """Return how the entrant that means the same model is called."""
+    return next(one.label for one in among if one.identity == spec.identity)
+
+
+# ---- fitting
+
+
+def fit(run: Run, spec: Spec, cut: Cut) -> Fitted:
+    """Fit a model on a cut, or find it where the same fit was made before."""
+    folder = model_folder(run, spec, cut)
+    is_found = folder.exists()
+    if not is_found:
+        data, _ = load_cut(run, cut)
+        config = spec.config if spec.frozen is None else spec.frozen
+        build_model(spec.name, seed=run.recipe.seed, **config).fit(data, items=load_items(run)).save(folder)
+    return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
+
+
+def model_folder(run: Run, spec: Spec, cut: Cut) -> Path:
+    """Return where a fit's model lies, whether it has been made or not."""
+    return run.home.cache / "models" / fit_key(run, spec, cut)
+
+
+def fit_key(run: Run, spec: Spec, cut: Cut) -> str:
+    """Return what a fit depends on, as a checksum: data, what the recipe makes of it, model, seed, cut, code, packages."""
+    recipe, home = run.recipe, run.home
+    data = [
+        [name, table.open().metadata().id, run.versions[name]] for name, table in (("events", home.events), ("items", home.items))
+    ]
+    meaning = [recipe.source.model_dump(mode="json"), recipe.target and recipe.target.model_dump(mode="json")]
+    model = [spec.name, spec.config if spec.frozen is None else spec.frozen, recipe.seed]
+    return digest([data, meaning, model, cut.model_dump(), environment()])
+
+
+def freeze(fitted: Fitted) -> Spec:
+    """Return the spec with what the fit has chosen written in, so that later fits choose nothing."""
+    about = read_json(fitted.folder / "model.json")
+    return fitted.spec.model_copy(update={"frozen": about["frozen"]})
+
+
+# ---- scoring
+
+
+class Scored(BaseModel):
+    """One model's lists and per-user metrics on one window, as files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    window: str
+    lists: Path
+    users: Path
+    coverage: float
+    novelty: float
+    gini: float
+
+
+def score(run: Run, fitted: Fitted, window: Window) -> Scored:
+    """Recommend to everybody with something to find in a window, from the full catalogue, and count what is found."""
+    k, targets = run.recipe.gate.k, load_targets(run, window)
+    model = load_model(fitted.folder)
+    lists = recommend(run, model, targets[USER_ID].unique().tolist(), k=k, at=window.cut.at)
+    per_user = metrics.per_user_metrics(lists, targets, k=k, metrics=SHOWN_METRICS)
+    for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
+        per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
+    folder = run.folder / "evaluation" / window.name
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
+    lists.to_parquet(files["lists"], index=False)
+    per_user.to_parquet(files["users"])
+    allowed = candidates(run, load_items(run), window.cut.at)
+    num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
+    popularity = pd.Series(model.data.evidence().item_weights(), model.data.item_ids)
+    return Scored(
+        label=fitted.spec.label,
+        window=window.name,
+        **files,
+        coverage=metrics.coverage(lists, num_items, k=k),
+        novelty=metrics.novelty(lists, popularity, k=k),
+        gini=metrics.gini(lists, num_items, k=k),
+    )
+
+
+def recommend(
+    run: Run, model: Model, users: list[str], *, k: int, at: int, history: Any = None
+) -> pd.DataFrame:  # Any: see Model
+    """List the best ``k`` for users under the recipe's rules, as they stand at a time."""
+    excluded = run.recipe.target.exclude_events if run.recipe.target else ()
+    allowed = candidates(run, load_items(run), at)
+    return model.recommend(
+        users, k=k, exclude_seen=list(excluded) if excluded else False, candidates=allowed, at=at, history=history
+    )

@@ -1,0 +1,231 @@
+"""From a decision to a published set: refit, recommend to everybody, check, manifest, one commit; and a person's approval."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
+from pydantic import BaseModel, ConfigDict
+
+from bowerbird.columns import ITEM_ID, RANK, USER_ID
+from bowerbird.errors import CheckError, PublishConflictError, UserError
+from bowerbird.evaluation import metrics
+from bowerbird.models import load_model
+from bowerbird.models.base import Model
+from bowerbird.pipeline.judge import EVALUATION, Verdict
+from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, load_items, reading
+from bowerbird.pipeline.prove import Champion, Fitted, Spec, recommend
+from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
+from bowerbird.store import published
+from bowerbird.store.home import RECOMMENDATIONS, Home
+from bowerbird.store.runs import MANIFEST, read_json, run_folder, write_json
+from bowerbird.store.tables import relation
+
+LISTS = "recommendations.parquet"
+USERS_A_CHUNK = 20_000
+USERS_COMPARED = 1_000
+
+
+class Prepared(BaseModel):
+    """A set that is ready to be published: its lists, and how far they agree with what was evaluated and published."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: Spec
+    model: Path
+    lists: Path
+    num_users: int
+    refit_overlap: float | None
+    """Mean share of a list that the evaluated and the refitted model have in common on the same histories."""
+    published_overlap: float | None
+    """Mean share of a list that this set and the published one have in common."""
+
+
+def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> Prepared:
+    """Recommend to everybody, with the rules as they stand now, and keep lists and model in the run's folder."""
+    model = load_model(refitted.folder)
+    users = all_users(run)
+    path = run.folder / LISTS
+    unfinished = path.with_suffix(".tmp")
+    with ParquetWriter(unfinished, RECOMMENDATIONS, compression="zstd") as writer:
+        for start in range(0, len(users), USERS_A_CHUNK):
+            lists = recommend(run, model, users[start : start + USERS_A_CHUNK], k=run.recipe.recommend.k, at=plan.now)
+            writer.write_table(pa.Table.from_pandas(lists[RECOMMENDATIONS.names], schema=RECOMMENDATIONS, preserve_index=False))
+    unfinished.rename(path)
+    kept = run.folder / MODEL
+    if not kept.exists():
+        shutil.copytree(refitted.folder, kept)
+    return Prepared(
+        spec=refitted.spec,
+        model=kept,
+        lists=path,
+        num_users=len(users),
+        refit_overlap=_refit_overlap(run, model, verdict, plan),
+        published_overlap=_published_overlap(run, path),
+    )
+
+
+def _refit_overlap(run: Run, model: Model, verdict: Verdict, plan: Plan) -> float | None:
+    """Compare the refitted model's lists with the evaluated ones, for the same users with the same histories."""
+    window = plan.test[0]
+    evaluated = next(one for one in verdict.scored if one.window == window.name)
+    lists = pd.read_parquet(evaluated.lists)
+    users = lists[USER_ID].unique().tolist()[:USERS_COMPARED]
+    history, _ = load_cut(run, window.cut)
+    again = recommend(run, model, users, k=run.recipe.gate.k, at=window.cut.at, history=history)
+    return metrics.overlap(lists, again, k=run.recipe.gate.k)
+
+
+def _published_overlap(run: Run, path: Path) -> float | None:
+    if published.current(run.home) is None:
+        return None
+    with reading(run) as con:
+        relation(con, run.home.recommendations, "published")
+        shown = con.execute("select user_id, item_id, rank from published").df()
+    return metrics.overlap(pd.read_parquet(path, columns=[USER_ID, ITEM_ID, RANK]), shown, k=run.recipe.recommend.k)
+
+
+def check_lists(run: Run, prepared: Prepared, plan: Plan) -> list[dict[str, Any]]:  # Any: JSON
+    """Hold the set against the contract of a recommendation set. Raises CheckError, which says what is broken."""
+    from bowerbird.warehouse.recommendation_checks import check_recommendations
+
+    recipe = run.recipe
+    allowed = candidates(run, load_items(run), plan.now)
+    with reading(run) as con:
+        con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
+        found = check_recommendations(
+            con, k=recipe.recommend.k, allowed=allowed, exclude_events=recipe.target.exclude_events if recipe.target else ()
+        )
+    broken = [check for check in found if check["failures"]]
+    if broken:
+        raise CheckError(
+            "; ".join(f"{check['name']}: {check['failures']} rows" for check in broken),
+            next_step=f"nothing was published; look at {prepared.lists.name} in the run's folder",
+        )
+    return found
+
+
+def write_manifest(run: Run, prepared: Prepared, verdict: Verdict) -> Path:
+    """Write down what the set was made of: data, code, recipe, packages, decision, checksum. Last file before the commit."""
+    path = run.folder / MANIFEST
+    write_json(
+        path,
+        {
+            "run_id": run.run_id,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "inputs": inputs_digest(run),
+            "versions": run.versions,
+            "recipe": run.recipe.dump(),
+            "recipe_digest": run.recipe.digest(),
+            "model": prepared.spec.model_dump(mode="json"),
+            "seed": run.recipe.seed,
+            "commit": code_commit(),
+            "environment": environment(),
+            "metrics": _metrics(run, prepared),
+            "decision": verdict.decision.model_dump(mode="json"),
+            "champion_version": _version(published.current(run.home)),
+            "table_version": run.home.recommendations.version(),
+            "num_users": prepared.num_users,
+            "checksum": published.checksum(prepared.lists),
+            "refit_overlap": prepared.refit_overlap,
+            "published_overlap": prepared.published_overlap,
+        },
+    )
+    return path
+
+
+def _metrics(run: Run, prepared: Prepared) -> dict[str, float]:
+    """Return the test figures of the model in the set."""
+    evaluation = read_json(run.folder / EVALUATION)
+    found = evaluation["models"][prepared.spec.label]["metrics"]
+    return {f"{name}@{run.recipe.gate.k}": bounds[0] for name, bounds in found.items()}
+
+
+def publish(run: Run, prepared: Prepared, leader: Champion | None, *, is_last: bool) -> int | None:
+    """Commit the set, if nobody has published since the champion was read; return the table's version.
+
+    Returns None where somebody has and ``is_last`` is false: the decision is to be made anew.
+
+    Raises
+    ------
+    PublishConflictError
+        Where somebody has, and this was the last try.
+    """
+    handle = run.home.recommendations.open()
+    present = published.current(run.home)
+    try:
+        if (present is None or present.run_id != run.run_id) and _version(present) != (leader.version if leader else None):
+            raise PublishConflictError(
+                f"version {_version(present)} is published now, the decision was made against {leader and leader.version}",
+                next_step="run again: the decision is made anew against what is published now",
+            )
+        return published.publish(run.home, prepared.lists, run_id=run.run_id, handle=handle)
+    except PublishConflictError:
+        if is_last:
+            raise
+        return None
+
+
+def _version(publish: published.Publish | None) -> int | None:
+    return publish.version if publish else None
+
+
+def is_unchanged(run: Run) -> bool:
+    """Tell whether what is published was made from the same data, recipe, code and packages."""
+    present = published.current(run.home)
+    if present is None:
+        return False
+    manifest = run.home.runs / present.run_id / MANIFEST
+    return manifest.exists() and bool(read_json(manifest)["inputs"] == inputs_digest(run))
+
+
+def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, force: bool = False) -> dict[str, Any]:  # Any: JSON
+    """Carry out a person's answer to a held run: publish from its folder, or close it; the answer goes into its manifest.
+
+    The caller holds the lock. ``force`` publishes a rejected run too, and is recorded as such.
+
+    Raises
+    ------
+    UserError
+        Where the run is not held (or, with ``force``, has no set), has been answered already, or somebody has published
+        since: the answer is stale then.
+    """
+    folder = run_folder(home.runs, run_id)
+    outcome = read_json(folder / "outcome.json") if (folder / "outcome.json").exists() else {"outcome": "unfinished"}
+    _require_answerable(folder, outcome, run_id, force=force)
+    manifest = read_json(folder / MANIFEST)
+    kind = "force" if force else "approve"
+    answer = {"accepted": accept, "by": by, "reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind}
+    present = published.current(home)
+    if _version(present) != manifest["champion_version"]:
+        raise UserError(
+            f"the answer is stale: version {_version(present)} has been published since run {run_id} was "
+            f"decided against version {manifest['champion_version']}",
+            next_step="run again and answer the new run",
+        )
+    write_json(folder / MANIFEST, manifest | {"answer": answer})
+    version = None
+    if accept:
+        handle = home.recommendations.open()
+        version = published.publish(home, folder / LISTS, run_id=run_id, handle=handle, kind=kind, by=by, reason=reason)
+    closed = outcome | {"outcome": "published" if accept else "rejected", "version": version, "answer": answer}
+    write_json(folder / "outcome.json", closed)
+    return closed
+
+
+def _require_answerable(folder: Path, outcome: dict[str, Any], run_id: str, *, force: bool) -> None:  # Any: JSON
+    state = outcome["outcome"]
+    if outcome.get("answer"):
+        raise UserError(f"run {run_id} has been answered by {outcome['answer']['by'] or 'somebody'}", next_step="run again")
+    if state != "held" and not (force and state == "rejected"):
+        raise UserError(
+            f"run {run_id} is not held: its outcome is {state!r}",
+            next_step="'bowerbird status' shows held runs; --force publishes a rejected one, and is recorded",
+        )
+    if not (folder / LISTS).exists() or not (folder / MANIFEST).exists():
+        raise UserError(f"run {run_id} has no set to publish", next_step="run again")

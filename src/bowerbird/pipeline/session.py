@@ -1,0 +1,145 @@
+"""A run from its lock to its outcome: whatever ends it, the lock is freed and what happened is written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bowerbird.errors import BowerbirdError
+from bowerbird.pipeline.run import Run, open_run, record_seconds
+from bowerbird.recipe import Recipe
+from bowerbird.settings import Settings
+from bowerbird.sources.ingest import ingest
+from bowerbird.sources.intake import IngestReport, TooManyRejectsError
+from bowerbird.store.home import Home
+from bowerbird.store.lock import writer_lock
+from bowerbird.store.runs import read_json, write_json
+
+INGEST = "ingest.json"
+OUTCOME = "outcome.json"
+STOPPED, FAILED, INTERRUPTED = "stopped", "failed", "interrupted"
+
+
+@contextmanager
+def session(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float) -> Iterator[Run]:
+    """Hold the lock and a new run's folder; a failure is written to ``outcome.json`` and goes on up."""
+    with writer_lock(home.lock, wait_seconds=wait_seconds):
+        run = open_run(home, recipe, source)
+        use_threads()
+        try:
+            yield run
+        except BaseException as error:
+            _record_failure(run, error)
+            raise
+
+
+def use_threads() -> None:
+    """Let torch use as many threads as the settings say."""
+    threads = Settings().threads
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def timed(run: Run, step: str) -> Iterator[None]:
+    """Note how long a step takes, also where it fails."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        record_seconds(run, step, time.perf_counter() - began)
+
+
+def _record_failure(run: Run, error: BaseException) -> None:
+    """Write what ended the run; where even that fails (a full disk), the first error is the one to tell."""
+    kind = INTERRUPTED if isinstance(error, KeyboardInterrupt) else STOPPED if isinstance(error, TooManyRejectsError) else FAILED
+    outcome = outcome_of(run, kind) | {"sentence": str(error), "error": {"kind": type(error).__name__, "message": str(error)}}
+    if isinstance(error, BowerbirdError):
+        error.outcome = {key: value for key, value in outcome.items() if key != "error"}
+    try:
+        write_json(run.folder / OUTCOME, outcome)
+    except OSError as second:
+        error.add_note(f"and the outcome could not be written: {second}")
+
+
+def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
+    """Return what every outcome holds: the run, its rows and its seconds."""
+    from bowerbird.store.published import current
+
+    present = current(run.home)
+    found: dict[str, Any] = {  # Any: JSON
+        "outcome": outcome,
+        "version": present.version if present else None,
+        "run_id": run.run_id,
+        "recipe": run.recipe.name,
+        "rows": None,
+        "metrics": {},
+        "rivals": {},
+        "decision": None,
+        "seconds": {},
+        "report": None,
+    }
+    if (run.folder / INGEST).exists():
+        found["rows"] = rows_of(IngestReport.load(read_json(run.folder / INGEST)))
+    if (run.folder / "seconds.json").exists():
+        found["seconds"] = read_json(run.folder / "seconds.json")
+    return found
+
+
+def rows_of(report: IngestReport) -> dict[str, Any]:  # Any: JSON
+    """Return the rows of the log: read = accepted + quarantined by reason + duplicates."""
+    log = report.tables["events" if "events" in report.tables else "feedback"]
+    return {
+        "read": log.read,
+        "accepted": log.accepted,
+        "quarantined": {reason: count for reason, count in log.quarantined.items() if count},
+        "duplicates": log.duplicates,
+    }
+
+
+def ingest_source(run: Run) -> IngestReport:
+    """Bring the source, or the recipe's simulated shop, into the tables; the report lies in the run's folder.
+
+    Raises
+    ------
+    TooManyRejectsError
+        Where more rows were rejected than the recipe allows; the report is kept all the same.
+    """
+    try:
+        report = ingest(run.home, run.recipe, run.source or simulated_shop(run), run.run_id, now=datetime.now(UTC))
+    except TooManyRejectsError as error:
+        write_json(run.folder / INGEST, error.report.dump())
+        raise
+    write_json(run.folder / INGEST, report.dump())
+    return report
+
+
+def simulated_shop(run: Run) -> Path | None:
+    """Write the recipe's simulated shop into the home, once for each size and seed; None where the recipe has none."""
+    from bowerbird.sources.shop import Shop, ShopConfig
+
+    sample = run.recipe.source.sample
+    if sample is None:
+        return None
+    folder = run.home.path / "sample" / f"{sample.users}-{sample.items}-{sample.days}-{sample.seed}"
+    if not folder.exists():
+        unfinished = folder.with_name(f"{folder.name}.tmp")
+        Shop(ShopConfig(users=sample.users, items=sample.items, days=sample.days, seed=sample.seed)).write(unfinished)
+        unfinished.rename(folder)
+    return folder
+
+
+def ingest_only(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float) -> dict[str, Any]:  # Any: JSON
+    """Ingest without training; return the outcome."""
+    with session(home, recipe, source, wait_seconds=wait_seconds) as run:
+        with timed(run, "ingest"):
+            ingest_source(run)
+        outcome = outcome_of(run, "ingested")
+        write_json(run.folder / OUTCOME, outcome)
+        return outcome

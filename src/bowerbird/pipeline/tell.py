@@ -1,0 +1,324 @@
+"""What a run tells at its end: ``outcome.json`` for programs, ``report.html`` for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bowerbird.columns import ITEM_ID, USER_ID
+from bowerbird.models import load_model
+from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
+from bowerbird.pipeline.prepare import Plan, reading
+from bowerbird.pipeline.release import Prepared
+from bowerbird.pipeline.run import Run, code_commit, environment
+from bowerbird.pipeline.session import INGEST, OUTCOME, outcome_of
+from bowerbird.pipeline.show import explain, item_titles
+from bowerbird.report import content as report
+from bowerbird.report.page import write_report
+from bowerbird.report.reach import measure_reach
+from bowerbird.sources.intake import IngestReport
+from bowerbird.store.published import current
+from bowerbird.store.runs import read_json, write_json
+
+NUM_EXAMPLES = 3
+SIMULATED = "The data is simulated: these are no real customers and no real sales."
+LEAVE_LAST_OUT = (
+    "Leave-last-out: each user's last success is held out, whenever it was, so popularity and item relations come in part "
+    "from later times. The global time split beside it has no such leak."
+)
+REASONS = {
+    "malformed_row": "the row could not be read",
+    "missing_user": "no user id",
+    "missing_item": "no item id",
+    "id_too_long": "an id of more than 512 characters",
+    "missing_timestamp": "no time",
+    "unreadable_timestamp": "a time in no known format",
+    "timestamp_out_of_range": "a time before 1970",
+    "timestamp_in_future": "a time after the ingest",
+    "unknown_event": "an event type that the recipe does not list",
+    "not_finite": "a number that is not finite",
+}
+
+
+def finish(
+    run: Run, outcome: str, *, sentence: str, plan: Plan | None = None, prepared: Prepared | None = None
+) -> dict[str, Any]:  # Any: JSON
+    """Write outcome and report; return the outcome."""
+    told = outcome_of(run, outcome) | {"sentence": sentence}
+    evaluation = read_json(run.folder / EVALUATION) if (run.folder / EVALUATION).exists() else None
+    if evaluation is not None:
+        told |= _figures(evaluation) | {"decision": read_json(run.folder / DECISION)}
+    if run.source is None and run.recipe.source.sample is not None:
+        told["note"] = SIMULATED
+    examples = _examples(run, prepared) if prepared else ()
+    told["example_user"] = examples[0].user_id if examples else None
+    path = run.folder / "report.html"
+    write_report(_content(run, told, evaluation, plan, prepared, examples), path)
+    told["report"] = str(path)
+    write_json(run.folder / OUTCOME, told)
+    return told
+
+
+def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """Return value, low and high of the gate's metric by model: those under proof, and the rivals."""
+    name = evaluation["metric"].split("@")[0]
+
+    def figure(label: str) -> dict[str, Any]:  # Any: JSON
+        value, low, high = evaluation["models"][label]["metrics"][name]
+        return {"value": value, "low": low, "high": high, "coverage": evaluation["models"][label]["coverage"]}
+
+    proven = [evaluation["nominee"], *([evaluation["champion"]] if evaluation["champion"] in evaluation["models"] else [])]
+    return {
+        "metric": evaluation["metric"],
+        "nominee": evaluation["nominee"],
+        "num_users": evaluation["num_users"],
+        "metrics": {label: figure(label) for label in proven},
+        "rivals": {label: figure(label) for label in evaluation["rivals"]},
+    }
+
+
+def _content(
+    run: Run,
+    told: dict[str, Any],  # Any: JSON
+    evaluation: dict[str, Any] | None,  # Any: JSON
+    plan: Plan | None,
+    prepared: Prepared | None,
+    examples: tuple[report.ExampleUser, ...],
+) -> report.ReportContent:
+    ingest = IngestReport.load(read_json(run.folder / INGEST))
+    present = current(run.home)
+    shown = None
+    if told["outcome"] == "published" and present is not None and prepared is not None:
+        shown = report.Published(
+            version=present.version,
+            model=prepared.spec.label,
+            num_users=prepared.num_users,
+            k=run.recipe.recommend.k,
+            run_id=run.run_id,
+        )
+    return report.ReportContent(
+        facts=_facts(run, told, plan),
+        outcome=told["outcome"],
+        sentence=told["sentence"],
+        notes=(told["note"],) if "note" in told else (),
+        published=shown,
+        tables=tuple(_table(name, ingest) for name in ingest.tables),
+        days=_days(run),
+        profiles=_profiles(run),
+        evaluations=_evaluations(evaluation) if evaluation else (),
+        decision=_rules(told["decision"]) if told["decision"] else (),
+        curves=training_curves(run),
+        reach=_reach(run, prepared) if prepared else None,
+        examples=examples,
+        test_windows=_windows(evaluation) if evaluation else (),
+    )
+
+
+def _facts(run: Run, told: dict[str, Any], plan: Plan | None) -> report.RunFacts:  # Any: JSON
+    cuts = {} if plan is None else {"all events": plan.now, "test begins": min(window.cut.at for window in plan.test)}
+    if plan is not None and plan.kind == "global_time":
+        cuts["selection begins"] = plan.selection.cut.at
+    return report.RunFacts(
+        run_id=run.run_id,
+        recipe=run.recipe.name,
+        seed=run.recipe.seed,
+        started=datetime.strptime(run.run_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC),
+        now=moment(plan.now) if plan else None,
+        recipe_digest=run.recipe.digest(),
+        code_commit=code_commit(),
+        num_threads=environment()["threads"],
+        cut_offs={name: moment(at) for name, at in sorted(cuts.items(), key=lambda pair: pair[1])},
+        table_versions=run.versions,
+        packages=environment()["packages"],
+        steps=tuple(report.Step(name=name, seconds=seconds) for name, seconds in told["seconds"].items()),
+    )
+
+
+def moment(at: int) -> datetime:
+    """Turn microseconds since 1970 into a time."""
+    return datetime.fromtimestamp(at / 1_000_000, UTC)
+
+
+def _table(name: str, ingest: IngestReport) -> report.TableIngest:
+    intake = ingest.tables[name]
+    reasons = tuple(
+        report.Reason(name=reason, rows=count, explanation=REASONS.get(reason, "a rule of the recipe"))
+        for reason, count in intake.quarantined.items()
+        if count
+    )
+    notes = [f"{count:,} {event}" for event, count in intake.by_event.items()]
+    if intake.late:
+        notes.append(f"{intake.late:,} events are older than the newest that was there before: used from this run on")
+    if intake.new_columns:
+        notes.append(f"columns that the recipe does not map: {', '.join(intake.new_columns)}")
+    return report.TableIngest(
+        table=name, read=intake.read, accepted=intake.accepted, duplicates=intake.duplicates, reasons=reasons, notes=tuple(notes)
+    )
+
+
+def _days(run: Run) -> tuple[report.Day, ...]:
+    with reading(run) as con:
+        rows = con.execute(
+            "select strftime(timestamp, '%Y-%m-%d') as day, count(*) from events group by day order by day desc limit 400"
+        ).fetchall()
+    return tuple(report.Day(day=day, num_events=count) for day, count in reversed(rows))
+
+
+def _profiles(run: Run) -> tuple[report.TableProfile, ...]:
+    """Summarise the columns of each table that has rows."""
+    found = []
+    with reading(run) as con:
+        for name in ("events", "items", "users"):
+            rows = con.execute(f"select * from (summarize {name})").df()  # noqa: S608 - our own names
+            counted = con.execute(f"select count(*) from {name}").fetchone()  # noqa: S608 - our own names
+            if counted is None or not counted[0]:
+                continue
+            columns = [
+                report.ColumnProfile(
+                    name=row["column_name"],
+                    kind=row["column_type"].lower(),
+                    missing_share=float(row["null_percentage"]) / 100,
+                    num_distinct=int(row["approx_unique"]),
+                    lowest=_short(row["min"]),
+                    highest=_short(row["max"]),
+                )
+                for row in rows.to_dict("records")
+            ]
+            found.append(report.TableProfile(table=name, num_rows=counted[0], columns=tuple(columns)))
+    return tuple(found)
+
+
+def _short(value: object) -> str | None:
+    text = None if value is None or value is pd.NA or value != value else str(value)
+    return text if text is None or len(text) <= 40 else text[:39] + "…"
+
+
+def _evaluations(evaluation: dict[str, Any]) -> tuple[report.Evaluation, ...]:  # Any: JSON
+    leaves_out = evaluation["protocol"] == "leave_last_out"
+    title = "Leave-last-out" if leaves_out else "Global time split"
+    first = _evaluation(title, evaluation, "models", LEAVE_LAST_OUT if leaves_out else "")
+    if not evaluation["beside"]:
+        return (first,)
+    return first, _evaluation("Global time split, beside", evaluation, "beside", "Shown for comparison; it decides nothing.")
+
+
+def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) -> report.Evaluation:  # Any: JSON
+    primary, k = evaluation["metric"].split("@")
+    results = []
+    for label, one in evaluation[part].items():
+        names = [primary, *(name for name in one["metrics"] if name != primary)]
+        shown = [
+            report.Metric(name=name, k=int(k), value=v, low=lo, high=hi) for name in names for v, lo, hi in [one["metrics"][name]]
+        ]
+        shown += [report.Metric(name=name, k=int(k), value=one[name]) for name in ("coverage", "novelty", "gini")]
+        sides = {
+            side: report.Metric(name=primary, k=int(k), value=bounds[0], low=bounds[1], high=bounds[2]) if bounds else None
+            for side, bounds in one["sides"].items()
+        }
+        roles = [role for role in ("nominee", "champion") if evaluation[role] == label]
+        roles += ["rival"] if label in evaluation["rivals"] else []
+        results.append(
+            report.ModelResult(
+                name=label,
+                roles=cast(tuple[report.Role, ...], tuple(roles)),
+                metrics=tuple(shown),
+                repeat=sides["repeat"],
+                novel=sides["novel"],
+            )
+        )
+    results.sort(key=lambda result: -result.metrics[0].value)
+    return report.Evaluation(
+        title=title,
+        results=tuple(results),
+        num_users=evaluation["num_users" if part == "models" else "num_users_beside"],
+        note=note,
+    )
+
+
+def _rules(decision: dict[str, Any]) -> tuple[report.Rule, ...]:  # Any: JSON
+    return tuple(
+        report.Rule(name=str(rule["rule"]), asked=rule["asked"], found=rule["found"], passed=rule["passed"])
+        for rule in decision["rules"]
+    )
+
+
+def training_curves(run: Run) -> tuple[report.TrainingCurve, ...]:
+    """Return how the fits before the selection window went, of the models that learn in epochs."""
+    path = run.folder / SELECTION
+    found = []
+    for label, folder in (read_json(path)["fits"] if path.exists() else {}).items():
+        points = [report.CurvePoint(**point) for point in read_json(Path(folder) / "model.json")["curve"]]
+        if points:
+            found.append(report.TrainingCurve(model=label, points=tuple(points)))
+    return tuple(found)
+
+
+def _reach(run: Run, prepared: Prepared) -> report.Reach:
+    """Count how often each item was chosen and how often it is recommended."""
+    with reading(run) as con:
+        con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
+        con.register("wanted", pd.DataFrame({"event": list(run.recipe.target.events if run.recipe.target else ())}))
+        rows = con.execute(
+            """
+            with chosen as (select item_id, count(*) as n from events semi join wanted using (event) group by item_id),
+            listed as (select item_id, count(*) as n from lists group by item_id),
+            known as (select item_id from events union select item_id from items)
+            select coalesce(chosen.n, 0) as chosen, coalesce(listed.n, 0) as listed
+            from known left join chosen using (item_id) left join listed using (item_id) order by item_id
+            """
+        ).df()
+    return measure_reach(rows["chosen"].to_numpy(np.int64), rows["listed"].to_numpy(np.int64))
+
+
+def _examples(run: Run, prepared: Prepared) -> tuple[report.ExampleUser, ...]:
+    """Pick users with much, some and little history, always the same for the same data."""
+    with reading(run) as con:
+        ranked = con.execute("select user_id, count(*) as n from events group by user_id order by n desc, user_id").df()
+        places = sorted({round(share * (len(ranked) - 1)) for share in (0.02, 0.5, 0.9)})
+        users = ranked.iloc[places]
+        con.register("wanted", users[[USER_ID]])
+        events = con.execute(
+            "select user_id, item_id, event, timestamp from events semi join wanted using (user_id) "
+            "qualify row_number() over (partition by user_id order by timestamp desc, source_row desc, event_id) <= 8 "
+            "order by user_id, timestamp desc, source_row desc, event_id"
+        ).df()
+        con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
+        lists = con.execute("select * from lists semi join wanted using (user_id) order by user_id, rank").df()
+    titles = item_titles(run.home, [*events[ITEM_ID], *lists[ITEM_ID]])
+    lists["why"] = explain(run.home, load_model(prepared.model), lists)
+    return tuple(
+        _example(user, count, events[events[USER_ID] == user], lists[lists[USER_ID] == user], titles)
+        for user, count in zip(users[USER_ID], users["n"], strict=True)
+    )[:NUM_EXAMPLES]
+
+
+def _example(user: str, count: int, events: pd.DataFrame, lists: pd.DataFrame, titles: dict[str, str]) -> report.ExampleUser:
+    return report.ExampleUser(
+        user_id=user,
+        num_events=int(count),
+        history=tuple(
+            report.PastEvent(title=titles.get(row[ITEM_ID], row[ITEM_ID]), event=row["event"], when=row["timestamp"])
+            for row in events.to_dict("records")
+        ),
+        items=tuple(
+            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=row["why"])
+            for row in lists.to_dict("records")
+        ),
+    )
+
+
+def _windows(evaluation: dict[str, Any]) -> tuple[report.TestWindow, ...]:  # Any: JSON
+    return tuple(
+        report.TestWindow(
+            start=moment(one["start"]),
+            end=moment(one["end"]),
+            num_users=one["num_users"],
+            num_uses=len(one["used_by"]),
+            used_by=tuple(one["used_by"]),
+        )
+        for one in evaluation["test_windows"]
+    )

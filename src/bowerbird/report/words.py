@@ -1,0 +1,43 @@
+"""The gate's decision and the figures as tables and Markdown, for artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MARKS = {True: "passed", False: "not passed", None: "not needed"}
+
+
+def decision_text(decision: dict[str, Any]) -> str:  # Any: JSON
+    """Return the decision as Markdown: the sentence, then rule by rule."""
+    lines = [f"## {decision['sentence']}", "", "| rule | asked | found | |", "| --- | --- | --- | --- |"]
+    for rule in decision["rules"]:
+        cells = [str(rule["rule"]), rule["asked"], rule["found"], MARKS[rule["passed"]]]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def figures_rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:  # Any: JSON
+    """Return one row a model: its part, the gate's metric with bounds, further figures; best first."""
+    primary = evaluation["metric"].split("@")[0]
+    rows = []
+    for label, one in evaluation["models"].items():
+        value, low, high = one["metrics"][primary]
+        others = {name: round(bounds[0], 4) for name, bounds in one["metrics"].items() if name != primary}
+        rows.append(
+            {
+                "model": label,
+                "part": part_of(label, evaluation),
+                evaluation["metric"]: round(value, 4),
+                "low": round(low, 4),
+                "high": round(high, 4),
+                **others,
+                "coverage": round(one["coverage"], 4),
+            }
+        )
+    return sorted(rows, key=lambda row: -row[evaluation["metric"]])
+
+
+def part_of(label: str, evaluation: dict[str, Any]) -> str:  # Any: JSON
+    """Return the part that a model plays: nominee, champion, rival, or several of them."""
+    parts = [part for part in ("nominee", "champion") if evaluation[part] == label]
+    return ", ".join([*parts, *(["rival"] if label in evaluation["rivals"] else [])])

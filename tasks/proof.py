@@ -1,0 +1,92 @@
+"""The proof: windows, features, fits, figures, the gate's decision."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+
+from bowerbird.pipeline import judge, prepare, prove, session
+from bowerbird.pipeline.judge import Verdict
+from bowerbird.pipeline.prepare import Cut, Plan, Window
+from bowerbird.pipeline.prove import Champion, Fitted, Nominee, Scored, Spec
+from bowerbird.pipeline.release import Prepared
+from bowerbird.pipeline.run import Run
+from bowerbird.report.words import decision_text, figures_rows
+from tasks import artifacts
+from tasks.policies import fit_cache_key, retried
+
+
+@task(name="Plan the windows")
+def plan_windows(run: Run) -> Plan:
+    """Cut the log into fit, selection and test."""
+    with session.timed(run, "plan"):
+        plan = prepare.make_plan(run)
+    get_run_logger().info("%s: selection, then %d test windows", plan.kind, len(plan.test))
+    return plan
+
+
+@retried("Build the features")
+def build_features(run: Run, plan: Plan) -> list[str]:
+    """Write the features as of the first test cut-off; return their paths."""
+    with session.timed(run, "features"):
+        paths = prepare.build_features(run, plan)
+    get_run_logger().info("%d feature tables", len(paths))
+    return [str(path) for path in paths]
+
+
+@task(
+    name="Fit a model",
+    task_run_name="Fit {spec.label} for {purpose}",
+    cache_key_fn=fit_cache_key,
+    persist_result=True,
+    result_serializer="json",
+)
+def fit(run: Run, spec: Spec, cut: Cut, purpose: str) -> Fitted:
+    """Fit one model on one cut; the same fit is never made twice."""
+    with session.timed(run, "train"):
+        fitted = prove.fit(run, spec, cut)
+    get_run_logger().info("%s for %s: %s", spec.label, purpose, "trained" if fitted.run_id else "found, not trained anew")
+    return fitted
+
+
+@task(name="Score a model", task_run_name="Score {fitted.spec.label} on {window.name}")
+def score(run: Run, fitted: Fitted, window: Window) -> Scored:
+    """Recommend to everybody with something to find in a window, and count what is found."""
+    with session.timed(run, "score"):
+        return prove.score(run, fitted, window)
+
+
+@task(name="Choose the nominee")
+def choose_nominee(run: Run, fits: list[Fitted], scored: list[Scored], leader: Champion | None) -> Nominee:
+    """Choose on the selection window alone."""
+    with session.timed(run, "choose"):
+        nominee = judge.choose_nominee(run, fits, scored, leader)
+    get_run_logger().info("the nominee is %s", nominee.spec.label)
+    return nominee
+
+
+@task(name="Put the figures together")
+def evaluate(run: Run, plan: Plan, scored: list[Scored], nominee: Nominee, leader: Champion | None) -> None:
+    """Intervals, differences, and every use of the test windows."""
+    with session.timed(run, "evaluate"):
+        evaluation = judge.evaluate(run, plan, scored, nominee, leader)
+    artifacts.show_table(run, "metrics", figures_rows(evaluation), f"{evaluation['metric']} with 95 % intervals over users")
+
+
+@task(name="Let the gate decide")
+def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: list[Scored]) -> Verdict:
+    """A pure function of the evidence; the reason in words."""
+    with session.timed(run, "decide"):
+        verdict = judge.decide(run, nominee, leader, scored)
+    get_run_logger().info(verdict.sentence)
+    return verdict
+
+
+@task(name="Confirm after the refit")
+def confirm(run: Run, verdict: Verdict, prepared: Prepared) -> Verdict:
+    """Hold what the refit has changed too much."""
+    with session.timed(run, "confirm"):
+        confirmed = judge.confirm(
+            run, verdict, refit_overlap=prepared.refit_overlap, published_overlap=prepared.published_overlap
+        )
+    artifacts.show_text(run, "decision", decision_text(confirmed.decision.model_dump(mode="json")))
+    return confirmed

