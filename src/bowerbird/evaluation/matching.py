@@ -130,7 +130,7 @@ def _distinct(users_T: Codes, items_T: Codes) -> tuple[Codes, Codes]:
 
 def _as_table(lists: pd.DataFrame, items_L: Codes, user_ids: pd.Index[Any], k: int) -> Codes:  # Any: see Matches
     """Lay the lists out; int64 [U, K], EMPTY where a list has no item."""
-    ranks_L = lists[RANK].to_numpy()
+    ranks_L = lists[RANK].to_numpy(np.int64)
     if len(ranks_L) and ranks_L.min() < 1:
         raise DataError(f"a rank is {ranks_L.min()}", next_step="count ranks from 1")
     users_L = _look_up(lists[USER_ID], user_ids)
