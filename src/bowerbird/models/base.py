@@ -108,10 +108,7 @@ class Model(ABC):
 
         Returns the model itself. Raises DataError where there is no event.
         """
-        if len(data) == 0:
-            raise DataError(f"no events to fit {self.name!r} on", next_step="check the source and the cut-off")
-        self._data = data
-        self._popularity, self._order = recent_popularity(data), np.zeros(0, np.int64)
+        self._accept(data)
         self._fit(data, items, users)
         return self
 
@@ -164,18 +161,10 @@ class Model(ABC):
         self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None, at: pd.Timestamp | int | None = None
     ) -> NDArray[np.float64]:
         """Score pairs ``user_id, item_id``; float64, one a row, NaN where the model has nothing to say."""
-        for column in (USER_ID, ITEM_ID):
-            if column not in pairs:
-                raise DataError(f"pairs have no column {column!r}", next_step="give user_id and item_id")
-        places, distinct = pd.factorize(pairs[USER_ID])
-        items = self.data.item_index.get_indexer(pd.Index(pairs[ITEM_ID]))
         scores = np.full(len(pairs), np.nan)
-        order = np.argsort(places, kind="stable")
         moment = self._moment(at)
-        for block, histories in self._blocks(pd.Index(distinct), self._reader(history)):
-            rows = order[slice(*np.searchsorted(places[order], [block.start, block.stop]))]
-            rows = rows[items[rows] >= 0]
-            scores[rows] = self._score(histories, moment)[places[rows] - block.start, items[rows]]
+        for rows, places, items, histories in self._pair_blocks(pairs, history):
+            scores[rows] = self._score(histories, moment)[places, items]
         return np.where(np.isfinite(scores), scores, np.nan)
 
     def predict_proba(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
@@ -186,7 +175,7 @@ class Model(ABC):
         """Learn from further events as a full fit would. Raises CapabilityError where there is no way but ``fit``."""
         raise CapabilityError(f"the model {self.name!r} cannot be updated", next_step="fit it on all events")
 
-    def explain(self, pairs: pd.DataFrame) -> pd.DataFrame:
+    def explain(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
         """Name the past item that contributes most to each pair: ``user_id, item_id, because, share``.
 
         Raises CapabilityError where the model has no exact contributions.
@@ -244,6 +233,13 @@ class Model(ABC):
 
     # ---- how it works
 
+    def _accept(self, data: Interactions) -> None:
+        """Take ``data`` as the events that the model was fitted on, and count what is popular."""
+        if len(data) == 0:
+            raise DataError(f"no events to fit {self.name!r} on", next_step="check the source and the cut-off")
+        self._data = data
+        self._popularity, self._order = recent_popularity(data), np.zeros(0, np.int64)
+
     def _reader(self, history: Interactions | pd.DataFrame | None) -> HistoryReader:
         reader = HistoryReader(self.data, history)
         self.num_skipped = reader.num_skipped
@@ -257,6 +253,24 @@ class Model(ABC):
         for start in range(0, len(ids), size):
             block = slice(start, min(start + size, len(ids)))
             yield block, reader.read(ids[block])
+
+    def _pair_blocks(
+        self, pairs: pd.DataFrame, history: Interactions | pd.DataFrame | None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Histories]]:
+        """Cut pairs ``user_id, item_id`` into blocks of users; pairs with an unknown item are left out.
+
+        Gives the rows of ``pairs``, the place of their users in the block, their item codes, and the histories.
+        """
+        for column in (USER_ID, ITEM_ID):
+            if column not in pairs:
+                raise DataError(f"pairs have no column {column!r}", next_step="give user_id and item_id")
+        users, distinct = pd.factorize(pairs[USER_ID])
+        items = self.data.item_index.get_indexer(pd.Index(pairs[ITEM_ID]))
+        order = np.argsort(users, kind="stable")
+        for block, histories in self._blocks(pd.Index(distinct), self._reader(history)):
+            rows = order[slice(*np.searchsorted(users[order], [block.start, block.stop]))]
+            rows = rows[items[rows] >= 0]
+            yield rows, users[rows] - block.start, items[rows], histories
 
     def _lists(
         self, histories: Histories, excluded: NDArray[np.bool_], k: int, allowed_N: NDArray[np.bool_] | None, at: int

@@ -31,6 +31,12 @@ class Histories:
     events: NDArray[np.int16]
     ids: Ids | None = None
 
+    @classmethod
+    def of_all(cls, data: Interactions) -> Histories:
+        """Return the histories of all users of ``data``, in the order of their codes."""
+        users = np.arange(data.num_users, dtype=np.int32)
+        return cls(users, data.indptr, data.items, data.timestamps, data.weights, data.events, data.user_ids)
+
     @property
     def rows(self) -> NDArray[np.int64]:
         """The place in the block of each event's user; int64 [E]."""
@@ -81,7 +87,8 @@ class HistoryReader:
         starts = np.where(codes >= 0, own.indptr[codes], 0)
         lengths = np.where(codes >= 0, own.indptr[codes + 1] - starts, 0)
         if other is None:
-            return Histories(codes, *_slices(own, starts, lengths), ids.to_numpy())
+            indptr, items, timestamps, weights, events = _slices(own, starts, lengths)
+            return Histories(codes, indptr, items, timestamps, weights, events, ids.to_numpy())
         replaced = other.user_index.get_indexer(ids)
         stands_in = replaced >= 0
         starts = np.where(stands_in, other.indptr[replaced], starts)

@@ -21,7 +21,7 @@ COLUMNS = [USER_ID, ITEM_ID, SCORE, RANK, SOURCE]
 
 def list_of(lists: pd.DataFrame, user: Any) -> list[Any]:  # Any: user and item ids
     """Return one user's items by rank."""
-    return lists[lists[USER_ID] == user].sort_values(RANK)[ITEM_ID].tolist()
+    return list(lists[lists[USER_ID] == user].sort_values(RANK)[ITEM_ID])
 
 
 def check_lists(lists: pd.DataFrame, *, users: Iterable[Any], k: int) -> None:  # Any: user ids
