@@ -6,12 +6,14 @@ recipe cannot smuggle SQL in.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 TERM = re.compile(
     r"\s*(?P<column>[A-Za-z_][A-Za-z0-9_]*)\s*"
-    r"(?:(?P<null>is\s+not\s+null|is\s+null)|(?P<op>>=|<=|!=|=|>|<|starts\s+with)\s*(?P<value>'(?:[^']|'')*'|-?\d+(?:\.\d+)?))\s*",
+    r"(?:(?P<null>is\s+not\s+null|is\s+null)\b|"
+    r"(?P<op>>=|<=|!=|=|>|<|starts\s+with)\s*(?P<value>'(?:[^']|'')*'|-?[0-9]+(?:\.[0-9]+)?(?![\w.])))\s*",
     re.IGNORECASE,
 )
 AND = re.compile(r"and\b", re.IGNORECASE)
@@ -60,7 +62,7 @@ class Condition:
         """Return a DuckDB predicate that is never null, and its parameters, named from ``prefix`` on.
 
         The caller must have checked that the table has the condition's columns. A number is compared with the column
-        read as a number, a text with the column read as text; what cannot be read does not hold.
+        read as a number, a text with the column read as text; what cannot be read, or is not a number, does not hold.
         """
         parts: list[str] = []
         values: dict[str, str | float] = {}
@@ -72,9 +74,11 @@ class Condition:
             values[name] = term.value
             if term.operator == "starts with":
                 parts.append(f"coalesce(starts_with({column}::varchar, ${name}), false)")
+            elif isinstance(term.value, float):
+                read = f"try_cast({column} as double)"  # DuckDB sorts NaN above every number
+                parts.append(f"coalesce({read} {term.operator} ${name} and not isnan({read}), false)")
             else:
-                read = f"try_cast({column} as double)" if isinstance(term.value, float) else f"{column}::varchar"
-                parts.append(f"coalesce({read} {term.operator} ${name}, false)")
+                parts.append(f"coalesce({column}::varchar {term.operator} ${name}, false)")
         return " and ".join(parts), values
 
 
@@ -87,4 +91,7 @@ def _term(match: re.Match[str]) -> Term:
         return Term(column, operator, value[1:-1].replace("''", "'"))
     if operator == "starts with":
         raise ValueError(f"'starts with' needs a text in quotes, got {value}")
-    return Term(column, operator, float(value))
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {value[:20]}... is too large")
+    return Term(column, operator, number)

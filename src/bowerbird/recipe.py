@@ -4,63 +4,86 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+LONGEST = timedelta(days=3650)
+SHOWN = 80
+"""So much of a wrong value stands in an error."""
 
 
-def _read_duration(value: object) -> object:
+def _read_duration(value: object) -> timedelta:
     """Turn ``"7d"``, ``"12h"``, ``"30m"`` or ``"2w"`` into a timedelta."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+)\s*([mhdw])", value.strip())
-        if match is None or int(match[1]) == 0:
+    if isinstance(value, timedelta):
+        duration = value
+    else:
+        match = re.fullmatch(r"([0-9]{1,9})\s*([mhdw])", value.strip()) if isinstance(value, str) else None
+        if match is None:
             raise ValueError(f"{value!r} is no duration; write a number above 0 with m, h, d or w, as in '7d'")
-        return timedelta(seconds=int(match[1]) * UNITS[match[2]])
-    return value
+        duration = timedelta(seconds=int(match[1]) * UNITS[match[2]])
+    if not timedelta(0) < duration <= LONGEST or duration % timedelta(minutes=1):
+        raise ValueError(f"{value!r} is no duration; allowed are whole minutes above 0, up to {LONGEST.days}d")
+    return duration
 
 
 def write_duration(value: timedelta) -> str:
-    """Spell a duration as a recipe does, in the largest unit that divides it."""
+    """Spell a duration as a recipe does, in the largest of days, hours and minutes that divides it."""
     seconds = int(value.total_seconds())
     unit = next(name for name in ("d", "h", "m") if seconds % UNITS[name] == 0)
     return f"{seconds // UNITS[unit]}{unit}"
 
 
-def _read_condition(value: object) -> object:
-    return Condition.parse(value) if isinstance(value, str) else value
+def _read_condition(value: object) -> Condition:
+    if isinstance(value, Condition):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'a condition is a text such as "rating >= 3.5", got {value!r}')
+    return Condition.parse(value)
+
+
+def _require_known(value: str, known: Collection[str], claim: str) -> None:
+    """Raise ValueError, which suggests the closest of ``known``; ``claim`` says who asks for the value."""
+    if value not in known:
+        raise ValueError(f"{claim} {value!r}; known: {', '.join(known)}{did_you_mean(value, list(known))}")
 
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(write_duration, return_type=str)]
 When = Annotated[Condition, BeforeValidator(_read_condition), PlainSerializer(lambda c: c.text, return_type=str)]
-Columns = dict[str, str | tuple[str, ...]]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+Columns = Annotated[dict[str, Text | Texts], Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     """A part of a recipe: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 class EventCase(Section):
     """One row of ``event_when``: rows for which ``when`` holds are events of type ``event``."""
 
-    event: str
+    event: Text
     when: When
 
 
 class TableSource(Section):
     """Where a table is read from and which of its columns mean what."""
 
-    path: str
+    path: Text
     """File name or glob, relative to the source folder."""
     columns: Columns
     """Our column name to the source's, or to a list of spellings of which one must be there.
@@ -68,35 +91,58 @@ class TableSource(Section):
     Further names are kept as extra columns. The source name ``file_stem`` stands for the file's name without its ending.
     """
     format: Literal["auto", "csv", "parquet", "jsonl", "delta"] = "auto"
-    delimiter: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """One character; found out when absent."""
-    time_format: str | tuple[str, ...] = "iso"
+    time_format: Text | Texts = "iso"
     """``iso``, ``unix_s``, ``unix_ms``, ``unix_us`` or strptime patterns, tried in order."""
     time_zone: str = "UTC"
     """Zone of times that carry none."""
     only_when: When | None = None
     """Rows for which it does not hold are left out before anything is counted."""
 
+    @model_validator(mode="after")
+    def _reads_mapped_columns(self) -> Self:
+        for name, condition in self._conditions():
+            for column in condition.columns:
+                _require_known(column, self.columns, f"{name} reads the column")
+        return self
+
+    def _conditions(self) -> list[tuple[str, Condition]]:
+        """List the conditions by their keys."""
+        return [("only_when", self.only_when)] if self.only_when is not None else []
+
 
 class EventSource(TableSource):
     """The event log."""
 
-    event: str | None = None
+    event: Text | None = None
     """The event type of all rows, where no column holds it."""
     event_when: tuple[EventCase, ...] = ()
     """Event types told by a condition; the first that holds wins over ``event`` and over the column."""
-    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(min_length=1)]
     """Event type to its weight as evidence; 0 is seen without evidence. Types that are not here are rejected."""
     cancels: dict[str, str] = {}
     """Event type to the type that it takes back, from its own time on."""
     target_when: When | None = None
     """Rows for which it does not hold are seen but are no success (weight 0)."""
 
+    @model_validator(mode="after")
+    def _knows_its_events(self) -> Self:
+        for cancelled in self.cancels.values():
+            _require_known(cancelled, self.weights, "cancels takes back the event")
+        for event in filter(None, (self.event, *(case.event for case in self.event_when))):
+            _require_known(event, {**self.weights, **self.cancels}, "weights lacks the event")
+        return self
+
+    def _conditions(self) -> list[tuple[str, Condition]]:
+        own = [("target_when", self.target_when)] if self.target_when is not None else []
+        return super()._conditions() + [("event_when", case.when) for case in self.event_when] + own
+
 
 class ItemSource(TableSource):
     """The catalogue; of several rows for one item the last wins."""
 
-    category_separator: str | None = None
+    category_separator: Text | None = None
     """Splits ``categories``; lists stay lists. Several source columns in ``categories`` make a list."""
 
 
@@ -132,7 +178,7 @@ class Rule(Section):
     """A row rule of the recipe's own; a row that breaks it goes to the quarantine under ``name``."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    column: str
+    column: Text
     not_null: bool = False
     matches: str | None = None
     """A regular expression that the whole text must match."""
@@ -140,20 +186,27 @@ class Rule(Section):
     max: float | None = None
     above: float | None = None
     below: float | None = None
-    one_of: tuple[str, ...] | None = None
+    one_of: Texts | None = None
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Rule:
+    def _asks_something(self) -> Self:
         asked = [self.matches, self.min, self.max, self.above, self.below, self.one_of]
         if not self.not_null and all(value is None for value in asked):
             raise ValueError(f"rule {self.name!r} asks nothing; give one of not_null, matches, min, max, above, below, one_of")
+        least = [value for value in (self.min, self.above) if value is not None]
+        most = [value for value in (self.max, self.below) if value is not None]
+        is_open = self.above in most or self.below in least
+        if least and most and (max(least) > min(most) or (max(least) == min(most) and is_open)):
+            raise ValueError(
+                f"rule {self.name!r} asks for more than {max(least):g} and less than {min(most):g}: no number is both"
+            )
         return self
 
 
 class Contracts(Section):
     """When rows are rejected, and when so many are that the run stops."""
 
-    max_rejected_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_rejected_share: Share = 0.1
     duplicates: Literal["drop", "keep"] = "drop"
     """``keep`` tells equal rows of one file apart by their ordinal."""
     rules: tuple[Rule, ...] = ()
@@ -162,7 +215,7 @@ class Contracts(Section):
 class Target(Section):
     """What a recommendation should lead to."""
 
-    events: Annotated[tuple[str, ...], Field(min_length=1)]
+    events: Texts
     exclude_events: tuple[str, ...] = ()
     """A user's items with these events are not recommended again; none: repeats are welcome."""
 
@@ -184,11 +237,29 @@ class ModelSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: str
+    name: Text
+
+    @model_validator(mode="after")
+    def _holds_plain_values(self) -> Self:
+        for key, value in self.config.items():
+            if not _is_plain(value):
+                raise ValueError(
+                    f"{key} is {value!r}; allowed are texts, finite numbers, true, false, and lists and tables of them"
+                )
+        return self
 
     @property
     def config(self) -> dict[str, Any]:  # Any: a model's config decides the types
         return dict(self.__pydantic_extra__ or {})
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether JSON holds the value as it is."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 class Rules(Section):
@@ -206,14 +277,21 @@ class Gate(Section):
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """A refresh is held when it is significantly more than this share below its own last five runs."""
-    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_coverage: Share = 0.0
     """Share of the catalogue that the lists must reach."""
     min_users: Annotated[int, Field(ge=1)] = 50
     """So many users must differ before a change counts as proven."""
-    min_refit_overlap: Annotated[float, Field(ge=0, le=1)] = 0.05
+    min_refit_overlap: Share = 0.05
     """Mean share of a list that evaluated and refitted model must have in common."""
-    overlap_band: tuple[float, float] = (0.0, 1.0)
+    overlap_band: tuple[Share, Share] = (0.0, 1.0)
     """Share of a list that a refresh has in common with the published one."""
+
+    @model_validator(mode="after")
+    def _band_rises(self) -> Self:
+        low, high = self.overlap_band
+        if low > high:
+            raise ValueError(f"overlap_band begins at {low:g}, above its end at {high:g}")
+        return self
 
 
 class Recommend(Section):
@@ -239,20 +317,19 @@ class Recipe(Section):
     recommend: Recommend = Recommend()
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Recipe:
+    def _fits_together(self) -> Self:
         events = self.source.events
         if self.models and (events is None or self.target is None):
             raise ValueError("models need [source.events] and [target]")
-        if events is not None and self.target is not None:
-            for event in (*self.target.events, *self.target.exclude_events):
-                if event not in events.weights:
-                    raise ValueError(
-                        f"target names the event {event!r}; source.events.weights knows {sorted(events.weights)}"
-                        + did_you_mean(event, list(events.weights))
-                    )
-        names = [model.name for model in self.models]
-        if len(set(map(str, self.models))) != len(names):
-            raise ValueError("two of the models are the same")
+        if self.contracts.rules and events is None:
+            raise ValueError("contracts.rules need [source.events], whose rows they judge")
+        if events is not None:
+            for event in (*self.target.events, *self.target.exclude_events) if self.target else ():
+                _require_known(event, events.weights, "target names an event that source.events.weights lacks,")
+            for rule in self.contracts.rules:
+                _require_known(rule.column, events.columns, f"contracts.rules: {rule.name!r} asks for the column")
+        if any(model in self.models[:place] for place, model in enumerate(self.models)):
+            raise ValueError("two of the models are the same, with the same keys")
         return self
 
     @property
@@ -278,9 +355,11 @@ def load_recipe(path: Path, *, seed: int | None = None, candidate: str | None = 
         Where the file is missing, is no TOML, has an unknown key or a value that is not allowed.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise RecipeError(f"there is no recipe file {str(path)!r}", next_step="name a TOML file with --recipe") from error
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror}", next_step="give read permission") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe {path.name} is no TOML: {error}", next_step="mend the line that it names") from error
     if seed is not None:
@@ -295,30 +374,45 @@ def read_recipe(content: dict[str, Any], *, where: str) -> Recipe:  # Any: what 
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(_explain(error, where), next_step="mend the recipe and run again") from error
+        raise RecipeError(_explain(error, content, where), next_step="mend the recipe and run again") from error
 
 
-def _explain(error: ValidationError, where: str) -> str:
-    """Name the first mistake of a recipe with the value got and, for a key, the closest known one."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+def _explain(error: ValidationError, content: dict[str, Any], where: str) -> str:  # Any: what TOML holds
+    """Name one mistake of a recipe with the value got; an unknown key first, with the closest known one.
+
+    A misspelt key that is required counts as missing too, and that alone would not show the spelling.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    place = ".".join(_place(first, content))
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"])
         closest = did_you_mean(str(first["loc"][-1]), known)
         return f"recipe {where}: unknown key {place!r}; known here: {', '.join(known)}{closest}"
     if first["type"] == "missing":
         return f"recipe {where}: {place!r} is missing"
-    got = "" if first["type"] == "value_error" else f", got {first['input']!r}"
-    return f"recipe {where}: {place or 'the whole'}: {first['msg'].removeprefix('Value error, ')}{got}"
+    got = "" if first["type"] == "value_error" else f", got {repr(first['input'])[:SHOWN]}"
+    said = first["msg"].removeprefix("Value error, ")
+    return f"recipe {where}: {place}: {said}{got}" if place else f"recipe {where}: {said}{got}"
+
+
+def _place(error: ErrorDetails, content: object) -> list[str]:
+    """Spell where a mistake is, by keys of the recipe only: pydantic adds the sides of a union."""
+    found: list[str] = []
+    for part in error["loc"]:
+        is_key = isinstance(content, dict) and part in content
+        if is_key or (isinstance(content, list) and isinstance(part, int)):
+            content = content[part]  # type: ignore[index] # the line above knows
+            found.append(str(part))
+        elif error["type"] == "missing":
+            found.append(str(part))
+    return found
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """List the keys allowed where ``location`` ends."""
     section: type[BaseModel] = Recipe
     for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        field = section.model_fields.get(part)
+        field = section.model_fields.get(str(part))
         for candidate in _sections(field.annotation if field else None):
             section = candidate
     return list(section.model_fields)
