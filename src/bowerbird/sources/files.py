@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,10 +67,7 @@ def find_files(spec: TableSource, root: Path, *, table: str, scratch: Path) -> l
         folder = _unpack(root, scratch / "unpacked")
         return _describe(_matches(spec, folder, table, shown=root), folder, spec)
     if root.is_file():
-        stands_for_events = table == "events" and (fnmatch.fnmatch(root.name, spec.path) or not _glob(spec, root.parent))
-        if stands_for_events or fnmatch.fnmatch(root.name, spec.path):
-            return _describe([root], root.parent, spec)
-        if table == "events":
+        if table == "events" or fnmatch.fnmatch(root.name, spec.path):
             return _describe([root], root.parent, spec)
         return _describe(_matches(spec, root.parent, table, shown=root.parent), root.parent, spec)
     if (root / "_delta_log").is_dir():
@@ -130,7 +128,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
         try:
             with zipfile.ZipFile(archive) as content:
                 content.extractall(unfinished)
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise SourceError(f"the archive {str(archive)!r} cannot be unpacked: {error}", next_step="fetch it again") from error
         unfinished.rename(folder)
     inside = [path for path in folder.iterdir() if path.name != "__MACOSX"]

@@ -26,7 +26,7 @@ from bowerbird.errors import DataError, HomeError, RecipeError, SourceError
 from bowerbird.recipe import Recipe, TableSource
 from bowerbird.sources.intake import IngestReport, TableIntake, TooManyRejectsError
 from bowerbird.sources.readers import RawFile, needed_columns, open_source
-from bowerbird.sources.staging import Staged, check_map, rules_of, stage
+from bowerbird.sources.staging import Staged, check_map, check_patterns, rules_of, stage
 from bowerbird.store.home import Home
 from bowerbird.store.tables import Table, relation
 from bowerbird.warehouse.connection import connect
@@ -141,12 +141,13 @@ def _explain(error: Exception, home: Home) -> Exception:
 
 
 def _run(run: Ingest, specs: dict[str, TableSource], source: Path, now: datetime) -> None:
+    rules = {name: rules_of(name, spec, run.recipe, now) for name, spec in specs.items()}
     for name, spec in specs.items():
+        check_patterns(run.con, rules[name])
         with run.step("read"):
             raws = open_source(run.con, spec, source, table=name, scratch=run.scratch / "raw")
         with run.step("validate"):
-            rules = rules_of(name, spec, run.recipe, now)
-            run.staged[name] = stage(run.con, name, spec, raws, rules, run.scratch / "staged" / name)
+            run.staged[name] = stage(run.con, name, spec, raws, rules[name], run.scratch / "staged" / name)
             _count(run, name, raws)
     _refuse_nothing(run)
     for name in specs:
@@ -196,6 +197,12 @@ def _count(run: Ingest, name: str, raws: list[RawFile]) -> None:
             if note not in run.report.messages:
                 run.tell(note)
     intake.new_columns = _new_columns(run, staged, raws)
+    mapped, before = sorted(staged.spec.columns), _before(_table(run.home, name), "mapped_columns")
+    if name in APPENDED and before and before != mapped:
+        run.tell(
+            f"{name}: the recipe maps {', '.join(mapped)}, before it mapped {', '.join(before)}; an event is told by all of its"
+            " mapped columns, so rows that were read before may come in again"
+        )
     if intake.new_columns:
         run.tell(f"{name}: new columns that the recipe does not map: {', '.join(intake.new_columns)}")
 
@@ -203,7 +210,7 @@ def _count(run: Ingest, name: str, raws: list[RawFile]) -> None:
 def _new_columns(run: Ingest, staged: Staged, raws: list[RawFile]) -> list[str]:
     """Find columns that the first file, and the ingest before, did not have."""
     mapped = {name for spec in _specs(run.recipe).values() for spellings in needed_columns(spec) for name in spellings}
-    known = _columns_before(_table(run.home, staged.table)) or list(raws[0].columns)
+    known = _before(_table(run.home, staged.table), "source_columns") or list(raws[0].columns)
     return [name for name in _all_columns(raws) if name not in known and name not in mapped]
 
 
@@ -211,11 +218,11 @@ def _all_columns(raws: list[RawFile]) -> list[str]:
     return list(dict.fromkeys(name for raw in raws for name in raw.columns))
 
 
-def _columns_before(table: Table) -> list[str]:
-    """Return the source's columns as the newest ingest of the table saw them."""
+def _before(table: Table, key: str) -> list[str]:
+    """Return a list that the newest ingest of the table left with its commit."""
     for commit in table.commits():
-        if "source_columns" in commit:
-            return [str(name) for name in json.loads(commit["source_columns"])]
+        if key in commit:
+            return [str(name) for name in json.loads(commit[key])]
     return []
 
 
@@ -319,7 +326,12 @@ def _write(run: Ingest, name: str) -> None:
         return
     run.staged[name].show(run.con)
     relation(run.con, _table(run.home, name), "stored")
-    about = {c.RUN_ID: run.report.run_id, "source_columns": json.dumps(_all_columns(list(run.staged[name].raws)))}
+    staged = run.staged[name]
+    about = {
+        c.RUN_ID: run.report.run_id,
+        "source_columns": json.dumps(_all_columns(list(staged.raws))),
+        "mapped_columns": json.dumps(sorted(staged.spec.columns)),
+    }
     if name in APPENDED:
         _compare(run)
         _table(run.home, name).append(_fresh(run, name), metadata=about)

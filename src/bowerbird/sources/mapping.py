@@ -65,12 +65,10 @@ def source_column(raw: RawFile, name: str) -> str:
 def map_columns(spec: TableSource, raw: RawFile, *, table: str) -> Expressions:
     """Return an expression for each column of the map; texts trimmed, empty texts null, unreadable numbers and times null.
 
-    For each number and each time there is also ``<name>_given``. Raises RecipeError for a column name of ours that is
-    reserved or no plain name.
+    For each number and each time there is also ``<name>_given``.
     """
     made = Expressions()
     for ours, theirs in spec.columns.items():
-        check_name(ours, table)
         names = (theirs,) if isinstance(theirs, str) else theirs
         if ours == c.CATEGORIES and table == "items":
             made.columns[ours] = _categories(raw, names, spec, made)
@@ -82,8 +80,10 @@ def map_columns(spec: TableSource, raw: RawFile, *, table: str) -> Expressions:
             made.columns[ours] = _time(raw, theirs, spec, made)
             made.columns[ours + GIVEN] = f"({text_of(raw, theirs)} is not null)"
         elif ours in NUMBERS[table]:
-            made.columns[ours] = f"try_cast({text_of(raw, theirs)} as double)"
-            made.columns[ours + GIVEN] = f"({text_of(raw, theirs)} is not null)"
+            is_typed = NUMERIC.match(raw.types[theirs]) is not None  # there, NaN is a number that was given
+            given = source_column(raw, theirs) if is_typed else text_of(raw, theirs)
+            made.columns[ours] = f"try_cast({given} as double)"
+            made.columns[ours + GIVEN] = f"({given} is not null)"
         else:
             made.columns[ours] = text_of(raw, theirs)
     return made

@@ -16,7 +16,7 @@ import duckdb
 from bowerbird import columns as c
 from bowerbird.errors import RecipeError, SourceError, did_you_mean
 from bowerbird.recipe import EventSource, Recipe, TableSource
-from bowerbird.sources.mapping import GIVEN, TIMES, Expressions, event_type, map_columns, quoted, source_column
+from bowerbird.sources.mapping import GIVEN, TIMES, Expressions, check_name, event_type, map_columns, quoted, source_column
 from bowerbird.sources.readers import MALFORMED, RawFile
 from bowerbird.warehouse import rules as row_rules
 from bowerbird.warehouse.rules import RowRule, RuleSet
@@ -73,6 +73,8 @@ class Staged:
 
 def check_map(spec: TableSource, table: str) -> None:
     """Raise RecipeError for a column map that lacks what the table needs, and for a condition or zone that cannot be."""
+    for name in spec.columns:
+        check_name(name, table)
     for name in REQUIRED[table]:
         if name not in spec.columns:
             raise RecipeError(f"source.{table}.columns has no {name!r}", next_step=f"name the source's column that holds {name}")
@@ -99,6 +101,19 @@ def rules_of(table: str, spec: TableSource, recipe: Recipe, now: datetime) -> li
     if table == "items":
         return row_rules.item_rules(list(spec.columns))
     return row_rules.user_rules() if table == "users" else row_rules.feedback_rules(now=now)
+
+
+def check_patterns(con: duckdb.DuckDBPyConnection, rules: list[RowRule]) -> None:
+    """Raise RecipeError for a rule whose regular expression does not read."""
+    for rule in rules:
+        if rule.kind == "matches":
+            try:
+                con.execute("select regexp_full_match('', $pattern)", {"pattern": rule.value}).fetchall()
+            except duckdb.Error as error:
+                raise RecipeError(
+                    f"contracts.rules: {rule.name!r} matches {rule.value!r}, which is no regular expression: {error}",
+                    next_step="mend it; the syntax is RE2's",
+                ) from error
 
 
 def stage(
@@ -162,7 +177,7 @@ def _query(table: str, spec: TableSource, raw: RawFile, made: Expressions, compi
     if spec.only_when is not None:
         holds, values = spec.only_when.sql("only")
         made.values.update(values)
-    whole = [f"{quoted(name)}::bigint as {name}" if name in WHOLE else quoted(name) for name in kept]
+    whole = [f"try_cast({quoted(name)} as bigint) as {name}" if name in WHOLE else quoted(name) for name in kept]
     parts = ", ".join(f'{made.bind(name)}::varchar, "source {place}"::varchar' for place, name in enumerate(raw.columns))
     identity = f", case when broken = 0 then {_identity(kept, table, made)} end as identity" if table in IDENTIFIED else ""
     return QUERY.format(

@@ -33,6 +33,7 @@ Kind = Literal[
 Value = str | float | int | datetime | tuple[str, ...] | None
 MAX_ID_LENGTH: Final = 512
 MAX_RULES: Final = 62
+LARGEST_WHOLE: Final = 9e15  # a double holds whole numbers exactly up to here
 FUTURE_ALLOWED: Final = timedelta(days=1)
 EARLIEST: Final = "1970-01-01 00:00:00+00"
 GIVEN: Final = "_given"
@@ -64,6 +65,9 @@ class RowRule:
             return f'("{self.column}{GIVEN}" and {column} is null)', {}
         if self.kind == "finite":
             return f'("{self.column}{GIVEN}" and not coalesce(isfinite({column}), false))', {}
+        if self.kind == "whole":
+            is_whole = f"isfinite({column}) and trunc({column}) = {column} and abs({column}) < {LARGEST_WHOLE:.0f}"
+            return f"({column} is not null and not ({is_whole}))", {}
         bound = f"${prefix}"
         if self.kind == "one_of":
             assert isinstance(self.value, tuple)
@@ -152,8 +156,9 @@ def feedback_rules(*, now: datetime) -> list[RowRule]:
         RowRule("missing_item", c.ITEM_ID, "not_null"),
         RowRule("id_too_long", c.ITEM_ID, "max_length", MAX_ID_LENGTH),
         *_time_rules(now),
-        RowRule("position_below_1", c.POSITION, "not_null"),
-        RowRule("position_below_1", c.POSITION, "at_least", 1.0),
+        RowRule("position_not_from_1", c.POSITION, "not_null"),
+        RowRule("position_not_from_1", c.POSITION, "whole"),
+        RowRule("position_not_from_1", c.POSITION, "at_least", 1.0),
         RowRule("click_not_0_or_1", c.CLICK, "not_null"),
         RowRule("click_not_0_or_1", c.CLICK, "one_of", ("0.0", "1.0")),
         RowRule("propensity_not_in_0_1", c.PROPENSITY, "not_null"),
