@@ -12,6 +12,7 @@ BowerbirdError
 ├── LockedError               another run holds the home folder              exit code 6
 ├── LeakError                 something at or after the cut-off was read     exit code 1
 ├── CheckError                recommendations that break their contract      exit code 1
+├── TrainingError             a loss that is not finite any more             exit code 1
 └── PublishConflictError      somebody else published in between             exit code 1
 """
 
@@ -88,6 +89,10 @@ class LeakError(BowerbirdError):
 
 class CheckError(BowerbirdError):
     """A set of recommendations that breaks its contract."""
+
+
+class TrainingError(BowerbirdError):
+    """A loss that is not finite any more."""
 
 
 class PublishConflictError(BowerbirdError):

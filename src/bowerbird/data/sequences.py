@@ -1,0 +1,99 @@
+"""Item sequences of users, and the windows in which a sequence model is trained on them.
+
+Shapes: E events, S sequences, W windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bowerbird.data.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Items of S users one after the other, oldest first; repeats are kept.
+
+    Attributes
+    ----------
+    items : int64 [E]
+        Item codes.
+    indptr : int64 [S + 1]
+        Where each sequence begins, and a last entry for the end.
+    """
+
+    items: NDArray[np.int64]
+    indptr: NDArray[np.int64]
+
+    @classmethod
+    def from_interactions(cls, data: Interactions) -> Sequences:
+        """Take the events with a weight above 0; a user without one has an empty sequence."""
+        evidence = data.evidence()
+        return cls(evidence.items.astype(np.int64), evidence.indptr)
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Events of each sequence; int64 [S]."""
+        return np.diff(self.indptr)
+
+    @property
+    def num_targets(self) -> int:
+        """How many events have one before them, and so can be learned from."""
+        return int(np.maximum(self.lengths - 1, 0).sum())
+
+    def without_last(self, chosen: NDArray[np.int64]) -> Sequences:
+        """Leave out the last event of the ``chosen`` sequences, none of which may be empty."""
+        kept = np.ones(len(self.items), bool)
+        kept[self.indptr[chosen + 1] - 1] = False
+        return Sequences(self.items[kept], np.concatenate([[0], np.cumsum(kept)])[self.indptr].astype(np.int64))
+
+    def select(self, chosen: NDArray[np.int64]) -> Sequences:
+        """Take the ``chosen`` sequences, in that order."""
+        lengths = self.lengths[chosen]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], lengths)
+        return Sequences(self.items[places], indptr)
+
+    def tail(self, length: int) -> Sequences:
+        """Keep the last ``length`` events of each sequence."""
+        from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
+        kept = from_end <= length
+        return Sequences(self.items[kept], np.concatenate([[0], np.cumsum(kept)])[self.indptr].astype(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Stretches of events: the first is only read, each later one is a target; so W windows hold ``sizes`` targets.
+
+    Window w spans the events ``starts[w]`` to ``starts[w] + sizes[w]``, both included; int64 [W].
+    """
+
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+def cut_windows(sequences: Sequences, length: int, shifts: NDArray[np.int64] | None = None) -> Windows:
+    """Cut sequences so that every event but a sequence's first is the target of exactly one window.
+
+    Parameters
+    ----------
+    length
+        The most targets of one window.
+    shifts
+        How far the cuts move towards the beginning, at least 0 and below ``length``; int64 [S]. Drawn anew each epoch, they
+        show every event with now more and now less of its past. A sequence that fits one window is never cut.
+    """
+    num_targets = np.maximum(sequences.lengths - 1, 0)
+    shifts = np.zeros(len(sequences), np.int64) if shifts is None else np.where(num_targets > length, shifts, 0)
+    counts = np.where(num_targets > 0, -(-(num_targets + shifts) // length), 0)
+    owner = np.repeat(np.arange(len(sequences)), counts)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    low = np.maximum(place * length - shifts[owner], 0)
+    high = np.minimum((place + 1) * length - shifts[owner], num_targets[owner])
+    return Windows(sequences.indptr[owner] + low, high - low)

@@ -1,0 +1,75 @@
+"""Causal self-attention and the pre-norm block around it (Vaswani et al. 2017; pre-norm: Xiong et al. 2020).
+
+Shapes: B sequences, L places, D width, H heads, K width of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Dropout(nn.Module):
+    """Zero each number with probability ``rate`` (to the nearest 1/256) while training, drawn from the generator it is given.
+
+    Unlike ``torch.nn.Dropout`` it leaves torch's global generator alone, so one seed decides everything; and one byte of
+    chance for each number is ten times quicker to draw than torch's Bernoulli numbers.
+    """
+
+    def __init__(self, rate: float, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.threshold = round(rate * 256)
+        self.generator = generator
+        assert 0 <= self.threshold < 256
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, scaled so that its mean stays what it was."""
+        if not self.training or self.threshold == 0:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
+        is_kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
+        return x * is_kept.to(x.dtype).mul_(256 / (256 - self.threshold))
+
+
+class CausalAttention(nn.Module):
+    """Each place reads itself and the places before it, by torch's fused kernel.
+
+    There is no dropout on the attention weights: with it the fused CPU kernel cannot be used.
+    """
+
+    def __init__(self, width: int, *, num_heads: int) -> None:
+        super().__init__()
+        assert width % num_heads == 0
+        self.num_heads = num_heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """Return [B, L, D]."""
+        rows, length, width = x_BLD.shape
+        joint_3BHLK = self.query_key_value(x_BLD).view(rows, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        queries_BHLK, keys_BHLK, values_BHLK = joint_3BHLK.unbind(0)
+        read_BHLK = functional.scaled_dot_product_attention(queries_BHLK, keys_BHLK, values_BHLK, is_causal=True)
+        mixed: Tensor = self.out(read_BHLK.transpose(1, 2).reshape(rows, length, width))
+        return mixed
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward net, each added to what it reads: ``x + f(norm(x))``."""
+
+    def __init__(self, width: int, *, num_heads: int, dropout: float, generator: torch.Generator, expansion: int = 1) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = CausalAttention(width, num_heads=num_heads)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.wider = nn.Linear(width, expansion * width)
+        self.narrower = nn.Linear(expansion * width, width)
+        self.dropout = Dropout(dropout, generator=generator)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """Return [B, L, D]."""
+        x_BLD = x_BLD + self.dropout(self.attention(self.attention_norm(x_BLD)))
+        wide = self.dropout(functional.relu(self.wider(self.feed_forward_norm(x_BLD))))
+        out_BLD: Tensor = x_BLD + self.dropout(self.narrower(wide))
+        return out_BLD

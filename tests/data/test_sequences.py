@@ -1,0 +1,70 @@
+"""Sequences and the windows cut from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bowerbird.data.interactions import Interactions
+from bowerbird.data.sequences import Sequences, Windows, cut_windows
+
+
+def sequences_of(*lists: list[int]) -> Sequences:
+    lengths = [len(items) for items in lists]
+    return Sequences(np.concatenate([np.asarray(items, np.int64) for items in lists]), np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def targets_of(windows: Windows) -> list[list[int]]:
+    """Events that each window has as targets."""
+    return [list(range(start + 1, start + size + 1)) for start, size in zip(windows.starts, windows.sizes, strict=True)]
+
+
+def test_only_evidence_is_in_a_sequence_and_repeats_stay() -> None:
+    frame = pd.DataFrame(
+        {
+            "user_id": ["a", "a", "a", "a", "b"],
+            "item_id": ["x", "x", "y", "x", "y"],
+            "timestamp": [3, 1, 2, 4, 1],
+            "weight": [1.0, 1.0, 0.0, 0.5, 0.0],
+        }
+    )
+    sequences = Sequences.from_interactions(Interactions.from_frame(frame))
+    assert sequences.items.tolist() == [0, 0, 0]
+    assert sequences.indptr.tolist() == [0, 3, 3], "the user without evidence has an empty sequence"
+    assert sequences.num_targets == 2
+
+
+def test_last_events_are_left_out_of_the_chosen_only() -> None:
+    rest = sequences_of([1, 2, 3], [4, 5], [6, 7]).without_last(np.asarray([0, 2]))
+    assert rest.items.tolist() == [1, 2, 4, 5, 6]
+    assert rest.indptr.tolist() == [0, 2, 4, 5]
+
+
+def test_sequences_are_selected_in_the_order_asked_for() -> None:
+    chosen = sequences_of([1, 2, 3], [], [4, 5]).select(np.asarray([2, 1, 0]))
+    assert chosen.items.tolist() == [4, 5, 1, 2, 3]
+    assert chosen.lengths.tolist() == [2, 0, 3]
+
+
+def test_a_tail_keeps_the_newest_events() -> None:
+    tail = sequences_of([1, 2, 3], [4]).tail(2)
+    assert tail.items.tolist() == [2, 3, 4]
+    assert tail.indptr.tolist() == [0, 2, 3]
+
+
+def test_long_sequences_are_cut_and_shifted() -> None:
+    sequences = sequences_of(list(range(8)), [8, 9], [10])
+    assert targets_of(cut_windows(sequences, 3)) == [[1, 2, 3], [4, 5, 6], [7], [9]]
+    assert targets_of(cut_windows(sequences, 3, np.asarray([1, 2, 0]))) == [[1, 2], [3, 4, 5], [6, 7], [9]]
+
+
+@pytest.mark.parametrize("length", [1, 3, 50])
+def test_every_event_but_the_first_is_the_target_of_exactly_one_window(length: int) -> None:
+    rng = np.random.default_rng(1)
+    sequences = sequences_of(*[list(range(size)) for size in (0, 1, 2, 3, 4, 7, 50, 51, 120)])
+    windows = cut_windows(sequences, length, rng.integers(0, length, len(sequences)))
+    expected = np.setdiff1d(np.arange(len(sequences.items)), sequences.indptr[:-1])
+    assert sorted(event for targets in targets_of(windows) for event in targets) == expected.tolist()
+    assert windows.sizes.max() <= length
+    assert windows.sizes.min() >= 1
