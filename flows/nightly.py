@@ -7,6 +7,7 @@ from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from bowerbird.application import recipe_path
@@ -25,7 +26,13 @@ RecipeName = Literal["sample", "movielens", "online_retail", "complete_journey",
 ModelName = Literal["cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
 
 
-@flow(name="nightly", flow_run_name="nightly-{recipe}")
+def run_name() -> str:
+    """Name a flow run after its recipe."""
+    asked = flow_run.parameters
+    return f"nightly-{Path(asked['recipe_file']).stem if asked.get('recipe_file') else asked['recipe']}"
+
+
+@flow(name="nightly", flow_run_name=run_name)
 def nightly(
     recipe: RecipeName = "sample",
     recipe_file: str | None = None,
@@ -81,7 +88,7 @@ def settle(run: Run, plan: Plan, *, is_last: bool = False) -> str:
 
 def choose(run: Run, plan: Plan, leader: Champion | None) -> Nominee:
     """Fit the recipe's models before the selection window and choose the one that goes into the proof."""
-    fits = [proof.fit(run, spec, plan.selection.cut, "selection") for spec in prove.recipe_specs(run.recipe)]
+    fits = [proof.fit(run, spec, plan.selection.cut, "selection") for spec in prove.contenders(run.recipe, leader)]
     scored = [proof.score(run, fitted, plan.selection) for fitted in fits]
     return proof.choose_nominee(run, fits, scored, leader)
 

@@ -28,7 +28,7 @@ def check(run: Run, prepared: Prepared, plan: Plan) -> None:
     """Hold the set against its contract; a broken one ends the run."""
     with session.timed(run, "check"):
         checks = release.check_lists(run, prepared, plan)
-    artifacts.show_table(run, "list-contract", checks, "The contract of the recommendation set")
+    artifacts.show_table(run, "list-contract", [dict(one) for one in checks], "The contract of the recommendation set")
 
 
 @retried("Publish")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,8 +17,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
-from bowerbird.errors import RecipeError, UserError, did_you_mean
+from bowerbird.errors import BowerbirdError, RecipeError, UserError, did_you_mean
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from bowerbird.store.runs import write_json
@@ -41,7 +43,7 @@ def checkout() -> Path:
 def recipe_path(recipe: str) -> Path:
     """Find a recipe by path, or by name among ``deployments/recipes``. Raises RecipeError for an unknown name."""
     path = Path(recipe)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():  # a folder may be called like a recipe: its data
         return path
     folder = checkout() / "deployments" / "recipes"
     known = sorted(found.stem for found in folder.glob("*.toml"))
@@ -59,7 +61,19 @@ def flow_module(name: str, home: Home) -> ModuleType:
     if find_spec("prefect") is None:
         raise UserError("Prefect is not installed", next_step="run 'make setup' in the checkout")
     os.environ.update(prefect_environment(home))
-    return import_module(f"flows.{name}")
+    module = import_module(f"flows.{name}")
+    for handler in logging.getLogger("prefect").handlers:
+        handler.addFilter(_spare_traceback)
+    return module
+
+
+def _spare_traceback(record: logging.LogRecord) -> bool:
+    """Take the traceback from a log line about the caller's mistake: the command line says what to do."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, BowerbirdError):
+        record.exc_info, record.exc_text = None, None
+        record.msg, record.args = f"{record.getMessage()}: {error}", ()
+    return True
 
 
 def prefect_environment(home: Home) -> dict[str, str]:
@@ -75,7 +89,7 @@ def prefect_environment(home: Home) -> dict[str, str]:
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "GX_ANALYTICS_ENABLED": "False",
     }
-    if "PREFECT_API_URL" not in os.environ:
+    if not os.environ.get("PREFECT_API_URL"):
         found |= {
             "PREFECT_HOME": str(home.path / "prefect"),
             "PREFECT_PROFILES_PATH": str(home.path / "prefect" / "profiles.toml"),
@@ -90,13 +104,19 @@ def prefect_environment(home: Home) -> dict[str, str]:
 
 
 def running_server(home: Home) -> str | None:
-    """Return the address of the server that ``bowerbird ui`` runs for this home, or None."""
+    """Return the address of the server that ``bowerbird ui`` runs for this home, or None.
+
+    A killed one leaves its file behind, and after a restart another process may have its number: so the port is tried.
+    """
     try:
         told = json.loads((home.path / "prefect" / SERVER_FILE).read_text(encoding="utf-8"))
+        address = str(told["address"])
         os.kill(int(told["pid"]), 0)
-    except (OSError, ValueError, KeyError):
+        found = urlsplit(address)
+        socket.create_connection((found.hostname or "", found.port or 0), timeout=1).close()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return str(told["address"])
+    return address
 
 
 def report_address(run_id: str) -> str:

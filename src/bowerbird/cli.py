@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -303,6 +304,9 @@ def main() -> None:
     except OSError as error:
         message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
         _fail(type(error).__name__, message, "free space or give permission, then run again: nothing was published", 1, as_json)
+    except Exception as error:  # noqa: BLE001 - a mistake of ours: told in full, and as JSON where that was asked for
+        traceback.print_exc()
+        _fail(type(error).__name__, str(error), "this is a mistake of Bowerbird's; please report the lines above", 1, as_json)
 
 
 def _fail(

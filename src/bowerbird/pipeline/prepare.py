@@ -166,9 +166,9 @@ def read_plan(run: Run) -> Plan:
     return Plan.model_validate(read_json(run.folder / "plan.json"))
 
 
-def candidates(run: Run, items: pd.DataFrame | None, at: int) -> list[str] | None:
+def candidates(run: Run, at: int) -> list[str] | None:
     """Return the items that may be recommended at a time; None where the recipe and the catalogue forbid nothing."""
-    rules = run.recipe.rules
+    rules, items = run.recipe.rules, load_items(run)
     if items is None:
         return None if not rules.blocked_items else _known_items(run, set(rules.blocked_items))
     allowed = ~items[ITEM_ID].isin(rules.blocked_items).to_numpy()

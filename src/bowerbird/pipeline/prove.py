@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import USER_ID
+from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.models import build_model, load_model
@@ -74,15 +75,20 @@ class Champion(BaseModel):
 # ---- who takes part
 
 
-def recipe_specs(recipe: Recipe) -> list[Spec]:
-    """Return the models that the recipe puts up, or the one candidate that a person has named."""
+def contenders(recipe: Recipe, leader: Champion | None) -> list[Spec]:
+    """Return who may become the nominee: the recipe's models, or the one candidate that a person has named.
+
+    A champion that is one of the rivals stays in the contest though the recipe does not list it: where a rival was
+    published in a nominee's place, it is refreshed until something is proven better.
+    """
+    known = rivals(recipe)
     listed = [Spec(label=model.name, name=model.name, config=model.config) for model in recipe.models]
-    if recipe.candidate is None:
-        return _relabel(listed, rivals(recipe))
-    own = [spec for spec in listed if spec.name == recipe.candidate]
-    chosen = own[:1] or [Spec(label=recipe.candidate, name=recipe.candidate)]
-    build_model(chosen[0].name, **chosen[0].config)  # an unknown name is told before anything is fitted
-    return _relabel(chosen, rivals(recipe))
+    if recipe.candidate is not None:
+        own = [spec for spec in listed if spec.name == recipe.candidate]
+        return _relabel(own[:1] or [Spec(label=recipe.candidate, name=recipe.candidate)], known)
+    listed += [spec for spec in known if leader is not None and spec.identity == leader.spec.identity]
+    distinct = {spec.identity: spec for spec in reversed(listed)}
+    return _relabel([spec for spec in listed if distinct[spec.identity] is spec], known)
 
 
 def rivals(recipe: Recipe) -> list[Spec]:
@@ -199,7 +205,8 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     """Recommend to everybody with something to find in a window, from the full catalogue, and count what is found."""
     k, targets = run.recipe.gate.k, load_targets(run, window)
     model = load_model(fitted.folder)
-    lists = recommend(run, model, targets[USER_ID].unique().tolist(), k=k, at=window.cut.at)
+    allowed = candidates(run, window.cut.at)
+    lists = recommend(run, model, targets[USER_ID].unique().tolist(), k=k, at=window.cut.at, allowed=allowed)
     per_user = metrics.per_user_metrics(lists, targets, k=k, metrics=SHOWN_METRICS)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
@@ -208,7 +215,6 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
-    allowed = candidates(run, load_items(run), window.cut.at)
     num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
     popularity = pd.Series(model.data.evidence().item_weights(), model.data.item_ids)
     return Scored(
@@ -222,11 +228,17 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
 
 
 def recommend(
-    run: Run, model: Model, users: list[str], *, k: int, at: int, history: Any = None
-) -> pd.DataFrame:  # Any: see Model
-    """List the best ``k`` for users under the recipe's rules, as they stand at a time."""
+    run: Run,
+    model: Model,
+    users: list[str],
+    *,
+    k: int,
+    at: int,
+    allowed: list[str] | None,
+    history: Interactions | None = None,
+) -> pd.DataFrame:
+    """List the best ``k`` of the allowed items for users, less what the recipe does not recommend again."""
     excluded = run.recipe.target.exclude_events if run.recipe.target else ()
-    allowed = candidates(run, load_items(run), at)
     return model.recommend(
         users, k=k, exclude_seen=list(excluded) if excluded else False, candidates=allowed, at=at, history=history
     )

@@ -13,18 +13,19 @@ from pyarrow.parquet import ParquetWriter
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import ITEM_ID, RANK, USER_ID
-from bowerbird.errors import CheckError, PublishConflictError, UserError
+from bowerbird.errors import PublishConflictError, UserError
 from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline.judge import EVALUATION, Verdict
-from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, load_items, reading
+from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, recommend
 from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS, Home
 from bowerbird.store.runs import MANIFEST, read_json, run_folder, write_json
 from bowerbird.store.tables import relation
+from bowerbird.warehouse.recommendation_checks import Check, check_recommendations, require_sound
 
 LISTS = "recommendations.parquet"
 USERS_A_CHUNK = 20_000
@@ -49,12 +50,13 @@ class Prepared(BaseModel):
 def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> Prepared:
     """Recommend to everybody, with the rules as they stand now, and keep lists and model in the run's folder."""
     model = load_model(refitted.folder)
-    users = all_users(run)
+    users, allowed, k = all_users(run), candidates(run, plan.now), run.recipe.recommend.k
     path = run.folder / LISTS
     unfinished = path.with_suffix(".tmp")
     with ParquetWriter(unfinished, RECOMMENDATIONS, compression="zstd") as writer:
         for start in range(0, len(users), USERS_A_CHUNK):
-            lists = recommend(run, model, users[start : start + USERS_A_CHUNK], k=run.recipe.recommend.k, at=plan.now)
+            chunk = users[start : start + USERS_A_CHUNK]
+            lists = recommend(run, model, chunk, k=k, at=plan.now, allowed=allowed)
             writer.write_table(pa.Table.from_pandas(lists[RECOMMENDATIONS.names], schema=RECOMMENDATIONS, preserve_index=False))
     unfinished.rename(path)
     kept = run.folder / MODEL
@@ -77,7 +79,8 @@ def _refit_overlap(run: Run, model: Model, verdict: Verdict, plan: Plan) -> floa
     lists = pd.read_parquet(evaluated.lists)
     users = lists[USER_ID].unique().tolist()[:USERS_COMPARED]
     history, _ = load_cut(run, window.cut)
-    again = recommend(run, model, users, k=run.recipe.gate.k, at=window.cut.at, history=history)
+    at, allowed = window.cut.at, candidates(run, window.cut.at)
+    again = recommend(run, model, users, k=run.recipe.gate.k, at=at, allowed=allowed, history=history)
     return metrics.overlap(lists, again, k=run.recipe.gate.k)
 
 
@@ -90,23 +93,20 @@ def _published_overlap(run: Run, path: Path) -> float | None:
     return metrics.overlap(pd.read_parquet(path, columns=[USER_ID, ITEM_ID, RANK]), shown, k=run.recipe.recommend.k)
 
 
-def check_lists(run: Run, prepared: Prepared, plan: Plan) -> list[dict[str, Any]]:  # Any: JSON
+def check_lists(run: Run, prepared: Prepared, plan: Plan) -> list[Check]:
     """Hold the set against the contract of a recommendation set. Raises CheckError, which says what is broken."""
-    from bowerbird.warehouse.recommendation_checks import check_recommendations
-
     recipe = run.recipe
-    allowed = candidates(run, load_items(run), plan.now)
+    assert recipe.target is not None and recipe.source.events is not None
     with reading(run) as con:
         con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
         found = check_recommendations(
-            con, k=recipe.recommend.k, allowed=allowed, exclude_events=recipe.target.exclude_events if recipe.target else ()
+            con,
+            k=recipe.recommend.k,
+            allowed=candidates(run, plan.now),
+            exclude_events=recipe.target.exclude_events,
+            cancel_events=tuple(recipe.source.events.cancels),
         )
-    broken = [check for check in found if check["failures"]]
-    if broken:
-        raise CheckError(
-            "; ".join(f"{check['name']}: {check['failures']} rows" for check in broken),
-            next_step=f"nothing was published; look at {prepared.lists.name} in the run's folder",
-        )
+    require_sound(found)
     return found
 
 
