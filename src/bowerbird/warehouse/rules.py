@@ -29,6 +29,7 @@ Kind = Literal[
     "one_of",
     "matches",
     "finite",
+    "whole",
 ]
 Value = str | float | int | datetime | tuple[str, ...] | None
 MAX_ID_LENGTH: Final = 512
@@ -44,7 +45,7 @@ class RowRule:
     """One demand on one column; ``name`` is the reason of the rows that break it.
 
     Null values break ``not_null`` only. ``given``, ``readable`` and ``finite`` read the column ``<column>_given``. Numbers
-    in text columns are compared as numbers; a text that is none breaks the rule.
+    in text columns are compared as numbers; what is no finite number breaks the rule.
     """
 
     name: str
@@ -78,8 +79,12 @@ class RowRule:
         if self.kind == "max_length":
             return f"(coalesce(length({column}), 0) > {bound})", {prefix: self.value}
         sign = {"at_least": ">=", "at_most": "<=", "above": ">", "below": "<"}[self.kind]
-        read = column if isinstance(self.value, datetime) else f"try_cast({column} as double)"
-        return f"({column} is not null and not coalesce({read} {sign} {bound}, false))", {prefix: self.value}
+        if not isinstance(self.value, datetime):
+            read = f"try_cast({column} as double)"
+            return f"({column} is not null and not coalesce(isfinite({read}) and {read} {sign} {bound}, false))", {
+                prefix: self.value
+            }
+        return f"({column} is not null and not coalesce({column} {sign} {bound}, false))", {prefix: self.value}
 
 
 @dataclass(frozen=True)
