@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bowerbird.errors import UserError
 
 
 class Settings(BaseSettings):
-    """Read from ``BOWERBIRD_*`` in the environment."""
+    """Read from ``BOWERBIRD_*`` in the environment; an empty value counts as none."""
 
-    model_config = SettingsConfigDict(env_prefix="BOWERBIRD_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BOWERBIRD_", env_ignore_empty=True, frozen=True)
 
     home: Path = Path(".bowerbird")
     """The home folder: tables, runs, cache."""
@@ -27,3 +29,12 @@ class Settings(BaseSettings):
     """Where ``bowerbird ui`` serves the reports, on 127.0.0.1."""
     ui_port: int = Field(default=4200, ge=1, le=65535)
     """Where ``bowerbird ui`` serves Prefect, on 127.0.0.1."""
+
+    def __init__(self) -> None:
+        """Read the environment. Raises UserError for a value that is not allowed."""
+        try:
+            super().__init__()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = f"BOWERBIRD_{str(first['loc'][0]).upper()}"
+            raise UserError(f"{name} is {first['input']!r}: {first['msg']}", next_step=f"set {name} to another value") from error

@@ -11,9 +11,12 @@ import pyarrow as pa
 
 from bowerbird import columns as c
 from bowerbird.errors import HomeError
+from bowerbird.store.runs import write_json
 from bowerbird.store.tables import Table
 
 FORMAT = 1
+FORBIDDEN = "%[]*?^|\\"
+"""Delta cannot write or read back a path with one of these, or DuckDB takes it for a pattern; nor with control characters."""
 TEXT, NUMBER, WHOLE, MOMENT = pa.string(), pa.float64(), pa.int64(), pa.timestamp("us", "UTC")
 ORIGIN = [(c.SOURCE_FILE, TEXT), (c.SOURCE_ROW, WHOLE), (c.RUN_ID, TEXT)]
 
@@ -83,15 +86,22 @@ class Home:
         Raises
         ------
         HomeError
-            For a path with ``%`` or ``[`` (Delta cannot read it back), a path that is a file, a folder without write
-            permission, or a home that a newer version made.
+            For a path with a letter of ``FORBIDDEN``, a path that is a file, a folder without write permission, or a home
+            that a newer version made.
         """
-        home = cls(Path(path).expanduser().absolute())
-        if any(letter in str(home.path) for letter in "%["):
-            raise HomeError(f"the home folder {str(path)!r} has a % or a [ in its path", next_step="choose a path without them")
-        if home.path.exists() and not home.path.is_dir():
-            raise HomeError(f"the home folder {str(path)!r} is a file", next_step="name a folder with --home")
         try:
+            home = cls(Path(path).expanduser().absolute())
+        except RuntimeError as error:
+            raise HomeError(f"the home folder {str(path)!r}: {error}", next_step="name a folder with --home") from error
+        refused = sorted({letter for letter in str(home.path) if letter in FORBIDDEN or letter < " " or letter == "\x7f"})
+        if refused:
+            raise HomeError(
+                f"the home folder {str(path)!r} has {', '.join(map(repr, refused))} in its path",
+                next_step=f"choose a path without {' '.join(FORBIDDEN)} and control characters",
+            )
+        try:
+            if home.path.exists() and not home.path.is_dir():
+                raise HomeError(f"the home folder {str(path)!r} is a file", next_step="name a folder with --home")
             home.path.mkdir(parents=True, exist_ok=True)
             probe = home.path / f".probe.{os.getpid()}"
             probe.write_bytes(b"")
@@ -110,7 +120,7 @@ class Home:
             return
         try:
             found = int(json.loads(marker.read_text(encoding="utf-8"))["format"])
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
             raise HomeError(f"{str(marker)!r} cannot be read", next_step="restore the file or name another home") from error
         if found > FORMAT:
             raise HomeError(
@@ -120,8 +130,6 @@ class Home:
 
     def create_tables(self, *, retention_days: int) -> None:
         """Create the tables that are missing; the caller holds the lock."""
-        from bowerbird.store.runs import write_json
-
         if not (self.path / "home.json").exists():
             write_json(self.path / "home.json", {"format": FORMAT})
         for table in (self.events, self.items, self.users, self.feedback, self.quarantine, self.recommendations):

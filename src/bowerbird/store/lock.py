@@ -22,6 +22,8 @@ def writer_lock(path: Path, *, wait_seconds: float) -> Iterator[None]:
     ------
     LockedError
         Where it is still held after that; the message names the holder's process.
+    HomeError
+        Where the file cannot be opened.
     """
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

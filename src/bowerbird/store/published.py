@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow.parquet import ParquetFile
 
 from bowerbird.columns import ITEM_ID, RANK, SCORE, USER_ID
-from bowerbird.errors import PublishConflictError, UserError
+from bowerbird.errors import UserError
 from bowerbird.store.home import RECOMMENDATIONS, Home
 
 if TYPE_CHECKING:
@@ -42,12 +43,35 @@ class Publish:
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 over the rows of a Parquet file that is sorted by user, then rank: user, rank, item, score."""
-    digest = hashlib.sha256()
-    for batch in ParquetFile(path).iter_batches(columns=[USER_ID, RANK, ITEM_ID, SCORE]):
-        for row in zip(*(batch.column(name).to_pylist() for name in (USER_ID, RANK, ITEM_ID, SCORE)), strict=True):
-            digest.update(repr(row).encode())
-    return digest.hexdigest()
+    """Return the SHA-256 over the rows of a Parquet file that is sorted by user, then rank: user, rank, item, score.
+
+    Each column is one stream of bytes, so equal rows have equal checksums however the file is cut into row groups.
+    """
+    columns = {USER_ID: pa.large_string(), RANK: pa.int32(), ITEM_ID: pa.large_string(), SCORE: pa.float64()}
+    values = {name: hashlib.sha256() for name in columns}
+    lengths = {name: hashlib.sha256() for name in columns}
+    for batch in ParquetFile(path).iter_batches(columns=list(columns)):
+        for name, kind in columns.items():
+            column = batch.column(name).cast(kind)
+            assert column.null_count == 0, f"{name} of a set is never null"
+            if kind == pa.large_string():
+                text, ends = _letters(column)
+                values[name].update(text)
+                lengths[name].update(np.diff(ends).data)
+            else:
+                numbers = column.to_numpy() + kind.to_pandas_dtype()(0)  # -0.0 equals 0.0
+                values[name].update(numbers.data)
+    whole = hashlib.sha256()
+    for name in columns:
+        whole.update(values[name].digest() + lengths[name].digest())
+    return whole.hexdigest()
+
+
+def _letters(column: pa.LargeStringArray) -> tuple[memoryview, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Return the bytes of all texts, one after the other, and where each begins and ends among them."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int64, count=len(column) + 1, offset=column.offset * 8)
+    return memoryview(data or b"")[ends[0] : ends[-1]], ends
 
 
 def history(home: Home) -> list[Publish]:
@@ -82,62 +106,86 @@ def publish(
     ------
     PublishConflictError
         Where the handle is stale.
+    HomeError
+        Where the disk does not take the set.
     """
     done = next((found for found in history(home) if found.run_id == run_id and found.kind != "rollback"), None)
     if done is not None:
         return done.version
-    file = ParquetFile(lists)
-    rows = pa.RecordBatchReader.from_batches(RECOMMENDATIONS, (b.cast(RECOMMENDATIONS) for b in file.iter_batches()))
+    batches = ParquetFile(lists).iter_batches(columns=RECOMMENDATIONS.names)
+    rows = pa.RecordBatchReader.from_batches(
+        RECOMMENDATIONS, (batch.select(RECOMMENDATIONS.names).cast(RECOMMENDATIONS) for batch in batches)
+    )
     metadata = {RUN: run_id, KIND: kind, CHECKSUM: checksum(lists), BY: by, REASON: reason}
     return home.recommendations.overwrite(rows, metadata=metadata, handle=handle)
 
 
 def rollback(home: Home, version: int | None = None, *, retention_days: int, by: str = "", reason: str = "") -> Publish:
-    """Bring an earlier publish back as a new commit; the publish before the present one where ``version`` is None.
+    """Bring an earlier publish back as a new commit.
+
+    Without ``version`` that is what was shown before the present set was published, so a second rollback goes further
+    back, and what has been rolled back from does not return. A set is within reach until ``retention_days`` after it was
+    last shown.
 
     Raises
     ------
     UserError
-        Where there is nothing to go back to, no such publish, or one whose files are beyond the horizon.
+        Where there is nothing to go back to, no such publish, one that is shown already, or one beyond the horizon.
+    HomeError
+        Where files of that publish are gone.
+    PublishConflictError
+        Where somebody has published in between.
     """
-    from deltalake import CommitProperties
-    from deltalake.exceptions import CommitFailedError
-
     publishes = history(home)
     target = _target(publishes, version)
-    if target.at < datetime.now(UTC) - timedelta(days=retention_days):
+    gone = _last_shown_until(publishes, target)
+    if gone < datetime.now(UTC) - timedelta(days=retention_days):
         raise UserError(
-            f"version {target.version} is from {target.at:%Y-%m-%d}, beyond the rollback horizon of {retention_days} days",
+            f"version {target.version} was last shown on {gone:%Y-%m-%d}, beyond the rollback horizon of {retention_days} days",
             next_step="choose a newer version from 'bowerbird history'",
         )
     metadata = {RUN: target.run_id, KIND: "rollback", CHECKSUM: target.checksum, BY: by, REASON: reason}
-    metadata[ROLLED_BACK_TO] = str(target.version)
-    try:
-        home.recommendations.open().restore(
-            target.version, commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0)
-        )
-    except CommitFailedError as error:
-        raise PublishConflictError("somebody else has published in between", next_step="look at 'bowerbird history'") from error
+    home.recommendations.restore(target.version, metadata=metadata | {ROLLED_BACK_TO: str(target.version)})
     return history(home)[0]
 
 
 def _target(publishes: list[Publish], version: int | None) -> Publish:
-    """Choose the publish to go back to: the newest one that shows other lists than the present one."""
+    """Choose the publish to go back to; never a rollback, but the publish whose lists it shows."""
     if not publishes:
         raise UserError("nothing has been published yet", next_step="run 'bowerbird run' first")
-    if version is not None:
-        found = next((one for one in publishes if one.version == version), None)
-        if found is None:
-            raise UserError(
-                f"version {version} is no publish; there are {[one.version for one in publishes]}",
-                next_step="choose one of these",
-            )
-        return found
     shown = _original(publishes, publishes[0])
-    earlier = [one for one in publishes if one.version < shown.version and one.kind != "rollback"]
-    if not earlier:
-        raise UserError(f"there is no publish before version {shown.version}", next_step="'bowerbird history' shows all")
-    return earlier[0]
+    if version is None:
+        return _before(publishes, shown)
+    found = next((one for one in publishes if one.version == version), None)
+    if found is None:
+        raise UserError(
+            f"version {version} is no publish; there are {[one.version for one in publishes]}", next_step="choose one of these"
+        )
+    target = _original(publishes, found)
+    if target == shown:
+        raise UserError(f"the lists of version {version} are shown already", next_step="choose another from 'bowerbird history'")
+    return target
+
+
+def _before(publishes: list[Publish], shown: Publish) -> Publish:
+    """Find what was shown before a publish, past sets that are equal to it."""
+    found = shown
+    while found.checksum == shown.checksum:
+        earlier = next((one for one in publishes if one.version < found.version), None)
+        if earlier is None:
+            raise UserError(f"there is no publish before version {shown.version}", next_step="'bowerbird history' shows all")
+        found = _original(publishes, earlier)
+    return found
+
+
+def _last_shown_until(publishes: list[Publish], target: Publish) -> datetime:
+    """Return when the lists of a publish, brought back or not, were last replaced; now, while they are shown."""
+    until = datetime.now(UTC)
+    for one in publishes:
+        if _original(publishes, one) == target:
+            return until
+        until = one.at
+    return until
 
 
 def _original(publishes: list[Publish], one: Publish) -> Publish:

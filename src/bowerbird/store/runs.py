@@ -12,7 +12,7 @@ from typing import Any
 
 from bowerbird.errors import UserError
 
-RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 MANIFEST = "manifest.json"
 
 
@@ -37,14 +37,22 @@ def list_runs(runs: Path) -> list[str]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON so that a reader sees the old file or the whole new one, whatever happens to this process."""
+    """Write JSON so that a reader sees the old file or the whole new one, whatever happens to this process.
+
+    A process that is killed may leave ``<name>.<random>.tmp`` behind, which nothing reads.
+    """
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    unfinished = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except BaseException:  # Ctrl-C too
+        unfinished.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -5,7 +5,8 @@ Paths are joined by hand: ``DeltaTable.file_uris`` breaks on spaces and letters 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from bowerbird.errors import PublishConflictError
+from bowerbird.errors import HomeError, PublishConflictError
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,8 +32,8 @@ class Table:
     schema: pa.Schema
 
     def exists(self) -> bool:
-        """Tell whether the table has been created."""
-        return (self.path / "_delta_log").is_dir()
+        """Tell whether the table has been created: a creator that was killed leaves the folder of a log, and no commit."""
+        return next((self.path / "_delta_log").glob("*.json"), None) is not None
 
     def create(self, *, retention_days: int) -> None:
         """Create the table where it is missing; the caller holds the lock, for of two creators the last wins."""
@@ -43,7 +44,8 @@ class Table:
                 "delta.logRetentionDuration": LOG_RETENTION,
                 "delta.deletedFileRetentionDuration": f"interval {retention_days} days",
             }
-            DeltaTable.create(self.path, schema=self.schema, configuration=kept)
+            with _told(self.path):
+                DeltaTable.create(self.path, schema=self.schema, configuration=kept)
 
     def open(self, version: int | None = None) -> DeltaTable:
         """Return a handle on the newest version, or on a given one; a commit through a stale handle is refused."""
@@ -57,7 +59,10 @@ class Table:
 
     def identity(self) -> str:
         """Return what tells this table at this version from any other."""
-        return f"{self.open().metadata().id}@{self.version()}" if self.exists() else "none"
+        if not self.exists():
+            return "none"
+        opened = self.open()
+        return f"{opened.metadata().id}@{opened.version()}"
 
     def files(self, version: int | None = None) -> list[str]:
         """Return the absolute paths of the Parquet files of a version, in a fixed order."""
@@ -67,13 +72,18 @@ class Table:
         return sorted(str(self.path / unquote(str(name))) for name in names)
 
     def append(self, rows: pa.Table | pa.RecordBatchReader, *, metadata: Mapping[str, str]) -> int:
-        """Append rows in one commit, new columns added to the table; return the new version."""
+        """Append rows in one commit, new columns added to the table; return the new version.
+
+        Raises
+        ------
+        HomeError
+            Where the disk does not take them; the table is as it was.
+        """
         from deltalake import CommitProperties, write_deltalake
 
-        handle = self.open()
-        write_deltalake(
-            handle, rows, mode="append", schema_mode="merge", commit_properties=CommitProperties(custom_metadata=dict(metadata))
-        )
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        with _told(self.path):
+            write_deltalake(self.open(), rows, mode="append", schema_mode="merge", commit_properties=properties)
         return self.version()
 
     def overwrite(
@@ -85,23 +95,45 @@ class Table:
         ------
         PublishConflictError
             Where the handle is stale.
+        HomeError
+            Where the disk does not take the rows; the table is as it was.
         """
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        target = handle or self.open()
+        target = self.open() if handle is None else handle
+        seen = target.version()
+        properties = CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0)
         try:
-            write_deltalake(
-                target,
-                rows,
-                mode="overwrite",
-                schema_mode="overwrite",
-                commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
-            )
+            with _told(self.path):
+                write_deltalake(target, rows, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
         except CommitFailedError as error:
             raise PublishConflictError(
-                f"somebody else has committed to {self.path.name!r} since version {target.version()}",
+                f"somebody else has committed to {self.path.name!r} since version {seen}",
                 next_step="run again: the decision is made anew against what is published now",
+            ) from error
+        return self.version()
+
+    def restore(self, version: int, *, metadata: Mapping[str, str]) -> int:
+        """Show the rows of an earlier version again, in one commit that writes no rows; return the new version.
+
+        Raises
+        ------
+        PublishConflictError
+            Where somebody has committed in between.
+        HomeError
+            Where files of that version are gone, or the disk does not take the commit.
+        """
+        from deltalake import CommitProperties
+        from deltalake.exceptions import CommitFailedError
+
+        properties = CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0)
+        try:
+            with _told(self.path):
+                self.open().restore(version, commit_properties=properties)
+        except CommitFailedError as error:
+            raise PublishConflictError(
+                f"somebody else has committed to {self.path.name!r} in between", next_step="look at 'bowerbird history'"
             ) from error
         return self.version()
 
@@ -110,15 +142,32 @@ class Table:
         return list(self.open().history()) if self.exists() else []
 
 
-def relation(con: duckdb.DuckDBPyConnection, table: Table, name: str, *, version: int | None = None) -> None:
-    """Make the temporary view ``name`` over a table's rows; an empty table has its columns and no rows.
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the operating system refused, which Delta wraps in errors of its own, into a HomeError."""
+    from deltalake.exceptions import DeltaError
 
-    ``name`` is ours, never the user's.
+    try:
+        yield
+    except DeltaError as error:
+        if "os error" not in str(error) and "not found" not in str(error).lower():
+            raise
+        raise HomeError(
+            f"cannot write the table {str(path)!r}, which is as it was: {str(error)[:300]}",
+            next_step="free space or give permission, then run again",
+        ) from error
+
+
+def relation(con: duckdb.DuckDBPyConnection, table: Table, name: str, *, version: int | None = None) -> None:
+    """Make the temporary view ``name`` over a table's rows, its columns in the order of the table's schema.
+
+    An empty table has its typed columns and no rows. ``name`` is ours, never the user's.
     """
-    files = table.files(version)
-    if files:
-        con.from_parquet(files, union_by_name=True).create_view(name, replace=True)
-        return
     schema = pa.schema(table.open(version).schema()) if table.exists() else table.schema
     con.register(f"{name}_none", pa.Table.from_batches([], schema=schema))
-    con.execute(f"create or replace temp view {name} as select * from {name}_none")  # noqa: S608 - our own names
+    empty = f"select * from {name}_none"  # noqa: S608 - our own name
+    files = table.files(version)
+    if files:  # a view of its own keeps the paths out of the text of SQL
+        con.from_parquet(files, union_by_name=True).create_view(f"{name}_files", replace=True)
+        empty += f" union all by name select * from {name}_files"  # noqa: S608
+    con.execute(f"create or replace temp view {name} as {empty}")
