@@ -29,7 +29,7 @@ def _read_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         duration = value
     else:
-        match = re.fullmatch(r"([0-9]{1,9})\s*([mhdw])", value.strip()) if isinstance(value, str) else None
+        match = re.fullmatch(r"([0-9]{1,7})\s*([mhdw])", value.strip()) if isinstance(value, str) else None
         if match is None:
             raise ValueError(f"{value!r} is no duration; write a number above 0 with m, h, d or w, as in '7d'")
         duration = timedelta(seconds=int(match[1]) * UNITS[match[2]])
@@ -400,7 +400,7 @@ def _place(error: ErrorDetails, content: object) -> list[str]:
     found: list[str] = []
     for part in error["loc"]:
         is_key = isinstance(content, dict) and part in content
-        if is_key or (isinstance(content, list) and isinstance(part, int)):
+        if is_key or (isinstance(content, list) and isinstance(part, int) and part < len(content)):
             content = content[part]  # type: ignore[index] # the line above knows
             found.append(str(part))
         elif error["type"] == "missing":
