@@ -78,7 +78,7 @@ class Difference:
 
     @property
     def users_needed(self) -> int | None:
-        """Users that would prove a true difference of this size in four of five runs; None where it is 0."""
+        """Users that would prove a true difference of this size in four of five runs; None where none would."""
         return users_needed(self.deviation, self.mean)
 
 
@@ -194,16 +194,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def users_needed(deviation: float, effect: float, *, level: float = LEVEL, power: float = 0.8) -> int | None:
-    """Users at whom a true mean difference of ``effect`` is proven with probability ``power``; None for an effect of 0.
+    """Users at whom a true mean difference of ``effect`` is proven with probability ``power``.
 
     n = ((z of 1 - (1 - level) / 2 + z of power) deviation / effect)^2, rounded up; ``deviation`` is the standard deviation
-    of the users' differences.
+    of the users' differences. None for an effect of 0, and for one that would take more than 10^12 users.
     """
-    if effect == 0:
-        return None
     normal = NormalDist()
-    quantiles = normal.inv_cdf(1 - (1 - level) / 2) + normal.inv_cdf(power)
-    return max(2, math.ceil((quantiles * deviation / effect) ** 2))
+    spread = (normal.inv_cdf(1 - (1 - level) / 2) + normal.inv_cdf(power)) * deviation
+    if abs(effect) * 1e6 <= spread:
+        return None
+    return max(2, math.ceil((spread / effect) ** 2))
 
 
 def _grouped(values_UM: Values, rng: np.random.Generator) -> tuple[Values, Values]:

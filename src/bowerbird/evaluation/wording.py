@@ -35,7 +35,7 @@ def users_in_words(difference: Difference, min_users: int = 0) -> str:
     """Say how many users would prove a difference of this size, ``min_users`` of them with a difference."""
     proof = difference.users_needed if difference.mean > 0 else None
     if proof is None:
-        return "more users alone will not prove it, since it is not ahead"
+        return "more users alone will not prove it, since it is not measurably ahead"
     share = difference.num_differing / difference.num_users
     needed = max(proof, math.ceil(min_users / share)) if share else proof
     return f"about {needed:,} users would be needed to prove a difference of {signed(difference.mean)}"

@@ -1,0 +1,457 @@
+"""Every branch of the gate, then properties over any evidence, then how often chance gets through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bowerbird.evaluation.decision import Decision, Evidence
+from bowerbird.evaluation.gate import RULES, decide
+from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
+from bowerbird.recipe import Gate
+
+BETTER = Difference(0.01, 0.005, 0.015, 0.0002, 2000, 900, 0.12)
+SAME = Difference(0.001, -0.004, 0.006, 0.6, 2000, 900, 0.12)
+WORSE = Difference(-0.01, -0.015, -0.005, 0.0002, 2000, 900, 0.12)
+LITTLE = Difference(0.01, 0.001, 0.019, 0.04, 300, 30, 0.08)
+
+
+def figure(value):
+    return Interval(value, value - 0.01, value + 0.01)
+
+
+def evidence(**changes):
+    """A first publication in which everything speaks for sasrec."""
+    base = {
+        "nominee": "sasrec",
+        "rivals": ("random", "popularity_7d", "cooccurrence"),
+        "models": {
+            "sasrec": figure(0.06),
+            "als": figure(0.05),
+            "cooccurrence": figure(0.05),
+            "popularity_7d": figure(0.04),
+            "random": Interval(0.001, 0.0, 0.002),
+        },
+        "coverage": {"sasrec": 0.3, "cooccurrence": 0.4, "popularity_7d": 0.01},
+        "differences": {"als": BETTER, "cooccurrence": BETTER, "popularity_7d": BETTER, "random": BETTER},
+        "rivals_minus_random": {"cooccurrence": BETTER, "popularity_7d": BETTER},
+    }
+    changes["differences"] = base["differences"] | changes.get("differences", {})
+    return Evidence(**(base | changes))
+
+
+def change(**changes):
+    return evidence(**({"champion": "als"} | changes))
+
+
+def refresh(**changes):
+    return evidence(**({"champion": "sasrec", "is_refresh": True, "own_runs": (0.06, 0.062), "overlap": 0.5} | changes))
+
+
+def failed(decision):
+    return [rule.name for rule in decision.rules if rule.passed is False]
+
+
+# ---- first publication (rules 1 and 6)
+
+
+def test_first_nominee_that_beats_random_goes_through():
+    decision = decide(evidence(), Gate())
+    assert (decision.outcome, decision.publish, decision.unproven) == ("promote", "sasrec", False)
+    assert decision.sentence == (
+        "sasrec is published: its NDCG@10 of 0.0600 is 0.0100 above the 0.0010 of random over 2,000 users (95 % interval of the "
+        "difference +0.0050 to +0.0150)."
+    )
+
+
+def test_first_nominee_no_better_than_the_best_rival_still_goes_through():
+    assert decide(evidence(differences={"cooccurrence": SAME}), Gate()).publish == "sasrec"
+
+
+def test_first_nominee_that_does_not_beat_random_is_replaced_by_the_best_rival():
+    decision = decide(evidence(differences={"random": SAME}), Gate())
+    assert (decision.outcome, decision.publish, decision.is_replaced) == ("promote", "cooccurrence", True)
+    assert decision.sentence.startswith("cooccurrence is published in place of sasrec: it is not proven better than random")
+    assert failed(decision) == ["beats random"]
+
+
+def test_first_nominee_worse_than_the_best_rival_is_replaced_by_it():
+    decision = decide(evidence(differences={"cooccurrence": WORSE}), Gate())
+    assert decision.publish == "cooccurrence"
+    assert "0.0100 below the 0.0500 of cooccurrence" in decision.sentence
+
+
+def test_first_nominee_worse_than_another_than_the_best_rival_goes_through():
+    assert decide(evidence(differences={"popularity_7d": WORSE}), Gate()).publish == "sasrec"
+
+
+def test_first_nominee_with_a_broken_check_is_replaced():
+    decision = decide(evidence(broken_checks=("an empty history gets no list",)), Gate())
+    assert decision.publish == "cooccurrence"
+    assert "an empty history gets no list" in decision.sentence
+
+
+def test_first_nominee_below_the_coverage_asked_is_replaced():
+    decision = decide(evidence(), Gate(min_coverage=0.35))
+    assert decision.publish == "cooccurrence"
+    assert "its lists reach 30.0% of the catalogue, 35.0% are asked" in decision.sentence
+
+
+def test_a_rival_below_the_coverage_asked_takes_no_place():
+    decision = decide(evidence(), Gate(min_coverage=0.5))
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert "cooccurrence cannot take its place: its lists reach 40.0%" in decision.sentence
+
+
+def test_a_rival_that_does_not_beat_random_takes_no_place():
+    decision = decide(evidence(differences={"random": SAME}, rivals_minus_random={"cooccurrence": SAME}), Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert failed(decision) == ["beats random", "cooccurrence beats random"]
+
+
+def test_a_rival_that_was_not_compared_with_random_takes_no_place():
+    decision = decide(evidence(differences={"random": SAME}, rivals_minus_random={}), Gate())
+    assert decision.outcome == "reject"
+    assert "it was not compared with random" in decision.sentence
+
+
+def test_without_another_rival_the_nominee_is_rejected():
+    decision = decide(evidence(rivals=("random",), differences={"random": SAME}), Gate())
+    assert decision.outcome == "reject"
+    assert "there is no other rival" in decision.sentence
+
+
+@pytest.mark.parametrize("changes", [{"random": SAME}, {"cooccurrence": WORSE}])
+def test_a_candidate_named_by_a_person_is_rejected_and_never_replaced(changes):
+    decision = decide(evidence(named_by_person=True, differences=changes), Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert decision.sentence.startswith("sasrec is rejected: ")
+
+
+def test_random_named_by_a_person_is_rejected():
+    decision = decide(evidence(nominee="random", named_by_person=True, coverage={"random": 0.9}), Gate())
+    assert decision.outcome == "reject"
+    assert failed(decision) == ["beats random"]
+
+
+def test_a_rival_may_be_the_nominee_and_is_not_compared_with_itself():
+    decision = decide(evidence(nominee="cooccurrence", differences={"popularity_7d": SAME}), Gate())
+    assert decision.publish == "cooccurrence"
+    assert "popularity_7d" in decision.rules[1].found
+
+
+def test_first_publication_on_few_users_goes_through_unproven():
+    decision = decide(evidence(differences={"random": LITTLE}), Gate())
+    assert (decision.publish, decision.unproven) == ("sasrec", True)
+    assert "this is unproven, for only 30 of 300 users tell it from random, at least 50 are asked" in decision.sentence
+
+
+def test_a_rival_on_few_users_takes_the_place_unproven():
+    decision = decide(evidence(differences={"random": SAME}, rivals_minus_random={"cooccurrence": LITTLE}), Gate())
+    assert (decision.publish, decision.unproven) == ("cooccurrence", True)
+
+
+# ---- change (rules 1, 2 and 4)
+
+
+def test_a_change_that_is_proven_better_is_promoted():
+    decision = decide(change(), Gate())
+    assert (decision.outcome, decision.publish) == ("promote", "sasrec")
+    assert "0.0100 above the 0.0500 of als" in decision.sentence
+
+
+def test_a_change_that_is_not_proven_better_is_held_with_the_users_it_needs():
+    decision = decide(change(differences={"als": SAME}), Gate())
+    assert (decision.outcome, decision.publish) == ("hold", None)
+    assert decision.sentence.startswith("sasrec is held: it is not proven better than als, which is in production: ")
+    (rule,) = [rule for rule in decision.rules if rule.passed is False]
+    assert rule.rule == 2
+    # (2.8016 * 0.12 / 0.001)^2
+    assert "about 113,0" in rule.to_pass
+
+
+def test_a_lower_bound_of_exactly_zero_is_not_above_zero():
+    assert decide(change(differences={"als": Difference(0.01, 0, 0.02, 0.05, 2000, 900, 0.1)}), Gate()).outcome == "hold"
+
+
+def test_a_change_worse_than_the_champion_is_rejected():
+    decision = decide(change(differences={"als": WORSE}), Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert "0.0100 below the 0.0500 of als" in decision.sentence
+    assert failed(decision) == ["not worse than the champion", "better than the champion"]
+
+
+def test_a_change_behind_the_champion_by_chance_is_held_and_more_users_are_no_promise():
+    behind = Difference(-0.001, -0.006, 0.004, 0.6, 2000, 900, 0.12)
+    decision = decide(change(differences={"als": behind}), Gate())
+    assert decision.outcome == "hold"
+    assert "more users alone will not prove it" in next(rule.to_pass for rule in decision.rules if rule.passed is False)
+
+
+def test_a_change_that_beats_the_champion_but_not_the_best_rival_is_rejected():
+    decision = decide(change(differences={"cooccurrence": WORSE}), Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert "cooccurrence" in decision.sentence
+
+
+def test_a_change_with_a_broken_check_or_little_coverage_is_rejected():
+    assert decide(change(broken_checks=("lists are not deterministic",)), Gate()).outcome == "reject"
+    assert decide(change(), Gate(min_coverage=0.35)).outcome == "reject"
+    assert decide(change(coverage={}), Gate(min_coverage=0.35)).outcome == "reject"
+    assert decide(change(coverage={}), Gate()).outcome == "promote"
+
+
+def test_a_change_on_few_users_is_held_naming_how_many_it_needs():
+    decision = decide(change(differences={"als": LITTLE}), Gate())
+    assert decision.outcome == "hold"
+    assert failed(decision) == ["enough users"]
+    # 50 users with a difference at 30 of 300 are 500; proof of +0.01 takes (2.8016 * 0.08 / 0.01)^2 = 503.
+    assert decision.sentence == (
+        "sasrec is held: only 30 of 300 users tell it from als, at least 50 are asked and about 503 users would be needed to "
+        "prove a difference of +0.0100."
+    )
+
+
+def test_the_first_rule_that_fails_decides_and_all_are_shown():
+    few = Difference(-0.1, -0.2, -0.05, 0.001, 60, 30, 0.2)
+    decision = decide(change(differences={"als": few}, broken_checks=("scores are not finite",)), Gate(min_coverage=0.9))
+    assert decision.outcome == "reject"
+    assert failed(decision) == [
+        "not worse than the champion",
+        "behaviour",
+        "coverage",
+        "better than the champion",
+        "enough users",
+    ]
+    assert [rule.rule for rule in decision.rules] == [1, 1, 1, 1, 2, 3, 3, 4, 6]
+
+
+# ---- refresh (rules 1, 3 and 4)
+
+
+def test_a_refresh_as_good_as_ever_is_published():
+    decision = decide(refresh(), Gate())
+    assert (decision.outcome, decision.publish, decision.unproven) == ("promote", "sasrec", False)
+    assert decision.sentence == (
+        "sasrec is published with the newest data: its NDCG@10 is 0.0600 (95 % interval 0.0500 to 0.0700), against 0.0610 on "
+        "average over its last 2 runs."
+    )
+
+
+def test_a_refresh_is_not_asked_to_beat_the_champion():
+    asked = {rule.name: rule.passed for rule in decide(refresh(), Gate()).rules}
+    assert asked["better than the champion"] is None
+    assert asked["not worse than the champion"] is None
+
+
+def test_a_refresh_significantly_below_its_own_runs_is_held():
+    # 0.95 * 0.08 = 0.076 lies above the upper bound 0.07.
+    decision = decide(refresh(own_runs=(0.08,)), Gate())
+    assert (decision.outcome, decision.publish) == ("hold", None)
+    assert "against 0.0800 on average over its last run" in decision.sentence
+
+
+def test_a_refresh_within_the_margin_of_its_own_runs_is_published():
+    # 0.95 * 0.0736 = 0.0699 lies below the upper bound 0.07.
+    assert decide(refresh(own_runs=(0.0736,)), Gate()).outcome == "promote"
+    assert decide(refresh(own_runs=(0.0736,)), Gate(margin=0)).outcome == "hold"
+
+
+def test_only_the_last_five_runs_count():
+    assert decide(refresh(own_runs=(9.0, *[0.06] * 5)), Gate()).outcome == "promote"
+
+
+def test_a_refresh_without_earlier_runs_or_published_lists_is_published():
+    decision = decide(refresh(own_runs=(), overlap=None), Gate(overlap_band=(0.2, 0.9)))
+    assert decision.outcome == "promote"
+    assert "no earlier run to hold it against" in decision.sentence
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.95])
+def test_a_refresh_whose_lists_leave_the_band_is_held(overlap):
+    decision = decide(refresh(overlap=overlap), Gate(overlap_band=(0.2, 0.9)))
+    assert decision.outcome == "hold"
+    assert f"{overlap:.1%} in common with the published ones, 20% to 90% are allowed" in decision.sentence
+
+
+@pytest.mark.parametrize("overlap", [0.2, 0.9])
+def test_the_band_holds_its_borders(overlap):
+    assert decide(refresh(overlap=overlap), Gate(overlap_band=(0.2, 0.9))).outcome == "promote"
+
+
+def test_a_refresh_worse_than_the_best_rival_is_rejected():
+    decision = decide(refresh(differences={"cooccurrence": WORSE}), Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+
+
+def test_a_refresh_on_few_users_goes_through_unproven():
+    decision = decide(refresh(differences={"random": LITTLE}), Gate())
+    assert (decision.publish, decision.unproven) == ("sasrec", True)
+    assert "this is unproven" in decision.sentence
+
+
+# ---- records
+
+
+def test_decision_and_evidence_come_back_from_json_as_they_were():
+    for case in (evidence(), change(differences={"als": SAME}), refresh(), evidence(differences={"random": SAME})):
+        decision = decide(case, Gate())
+        assert Decision.model_validate_json(decision.model_dump_json()) == decision
+        assert Evidence.model_validate_json(case.model_dump_json()) == case
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rivals": ("cooccurrence",)}, "lack 'random'"),
+        ({"champion": "ease"}, "models lacks 'ease'"),
+        ({"nominee": "als", "champion": "sasrec"}, "differences lacks 'sasrec'"),
+        ({"is_refresh": True}, "a refresh needs a champion"),
+        ({"champion": "sasrec"}, "needs a champion other than the nominee"),
+    ],
+)
+def test_evidence_that_does_not_fit_together_is_refused(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        evidence(**changes)
+
+
+# ---- properties over any evidence
+
+shares = st.floats(0, 1, allow_subnormal=False)
+
+
+@st.composite
+def differences(draw):
+    low, mean, high = sorted(draw(st.tuples(*[st.floats(-1, 1)] * 3)))
+    num_users = draw(st.integers(1, 5000))
+    return Difference(mean, low, high, draw(shares), num_users, draw(st.integers(0, num_users)), draw(shares))
+
+
+@st.composite
+def intervals(draw):
+    low, value, high = sorted(draw(st.tuples(*[shares] * 3)))
+    return Interval(value, low, high)
+
+
+@st.composite
+def any_evidence(draw):
+    labels = ["sasrec", "als", "random", "popularity_7d", "cooccurrence"]
+    nominee = draw(st.sampled_from(labels))
+    champion = draw(st.sampled_from([None, *labels]))
+    return Evidence(
+        nominee=nominee,
+        named_by_person=draw(st.booleans()),
+        champion=champion,
+        is_refresh=champion == nominee,
+        rivals=("random", "popularity_7d", "cooccurrence"),
+        models={label: draw(intervals()) for label in labels},
+        coverage=draw(st.dictionaries(st.sampled_from(labels), shares)),
+        differences={label: draw(differences()) for label in labels if label != nominee},
+        rivals_minus_random=draw(st.dictionaries(st.sampled_from(["popularity_7d", "cooccurrence"]), differences())),
+        own_runs=tuple(draw(st.lists(shares, max_size=7))),
+        overlap=draw(st.none() | shares),
+        broken_checks=tuple(draw(st.lists(st.sampled_from(["a", "b"]), max_size=1))),
+    )
+
+
+policies = st.builds(
+    Gate,
+    margin=st.floats(0, 0.5),
+    min_coverage=st.sampled_from([0.0, 0.2]),
+    min_users=st.integers(1, 200),
+    overlap_band=st.sampled_from([(0.0, 1.0), (0.3, 0.8)]),
+)
+
+
+@settings(deadline=None)
+@given(any_evidence(), policies)
+def test_a_change_whose_lower_bound_is_not_above_zero_is_never_promoted(case, policy):
+    assume(case.kind == "change" and case.differences[case.champion].low <= 0)
+    decision = decide(case, policy)
+    assert decision.outcome != "promote"
+    assert decision.publish is None
+
+
+@settings(deadline=None)
+@given(any_evidence(), policies)
+def test_a_worse_or_broken_nominee_is_never_published(case, policy):
+    others = [label for label in (case.champion, case.best_rival) if label is not None and label != case.nominee]
+    is_worse = any(case.differences[label].mean < 0 and case.differences[label].p_value < 0.05 for label in others)
+    reached = case.coverage.get(case.nominee, 0)
+    assume(is_worse or case.broken_checks or reached < policy.min_coverage)
+    assert decide(case, policy).publish != case.nominee
+
+
+@settings(deadline=None)
+@given(any_evidence(), policies)
+def test_a_rival_is_published_only_first_only_proven_and_never_for_a_named_candidate(case, policy):
+    decision = decide(case, policy)
+    if decision.is_replaced:
+        assert decision.publish == case.best_rival
+        assert case.kind == "first"
+        assert not case.named_by_person
+        assert case.rivals_minus_random[decision.publish].low > 0
+
+
+@settings(deadline=None)
+@given(any_evidence(), policies)
+def test_the_decision_is_consistent_with_its_rules(case, policy):
+    decision = decide(case, policy)
+    assert (decision.publish is not None) == (decision.outcome == "promote")
+    assert len(decision.rules) >= len(RULES)
+    assert all(bool(rule.to_pass) <= (rule.passed is False) for rule in decision.rules)
+    blocking = [rule for rule in decision.rules[: len(RULES)] if rule.passed is False and rule.if_failed != "unproven"]
+    assert (decision.publish == case.nominee) == (not blocking)
+    if blocking and case.kind != "first":
+        assert decision.outcome == blocking[0].if_failed
+    if blocking:
+        assert blocking[0].found in decision.sentence
+
+
+@settings(deadline=None)
+@given(any_evidence(), policies)
+def test_decide_is_deterministic_and_changes_nothing(case, policy):
+    before, asked = case.model_copy(deep=True), policy.model_copy(deep=True)
+    assert decide(case, policy) == decide(before, asked)
+    assert (case, policy) == (before, asked)
+
+
+# ---- how often chance gets through
+
+
+def users_values(rng, num_users, *, gain=0.0):
+    """Metric values like NDCG: half the users find nothing, the others something between 0 and 1."""
+    found = rng.random(num_users) < 0.5 + gain
+    return np.where(found, rng.choice(1 / np.log2(np.arange(2, 12)), num_users), 0.0)
+
+
+@pytest.mark.slow
+def test_without_a_true_difference_a_change_is_promoted_no_more_often_than_the_level_says():
+    """300 users, 2,000 repetitions, 500 bootstrap samples and 200 flips instead of 2,000 and 10,000."""
+    rng, num_promoted, num_rejected = np.random.default_rng(11), 0, 0
+    policy = Gate()
+    for run in range(2000):
+        candidate, champion = users_values(rng, 300), users_values(rng, 300)
+        difference = paired_difference(candidate, champion, seed=run, num_samples=500, num_flips=200)
+        case = change(differences={"als": difference})
+        outcome = decide(case, policy).outcome
+        num_promoted += outcome == "promote"
+        num_rejected += outcome == "reject"
+    assert num_promoted / 2000 <= 0.025 + 0.007
+    assert num_rejected / 2000 <= 0.025 + 0.007
+    assert num_promoted > 0
+
+
+def test_a_true_improvement_is_promoted_on_measured_evidence():
+    rng = np.random.default_rng(2)
+    candidate, champion = users_values(rng, 2000, gain=0.1), users_values(rng, 2000)
+    case = change(
+        differences={"als": paired_difference(candidate, champion, seed=1)},
+        models=change().models | {"sasrec": bootstrap_interval(candidate, seed=1), "als": bootstrap_interval(champion, seed=1)},
+    )
+    decision = decide(case, Gate())
+    assert decision.outcome == "promote"
+    assert decide(change(differences={"als": paired_difference(champion, candidate, seed=1)}), Gate()).outcome == "reject"
