@@ -100,7 +100,7 @@ def test_condition_reads(text: str, terms: list[Term]) -> None:
     ],
 )
 def test_what_the_grammar_does_not_have_is_refused_with_the_grammar(text: str) -> None:
-    with pytest.raises(ValueError, match="cannot read the condition .* write terms like"):
+    with pytest.raises(ValueError, match=r"cannot read the condition .* write terms like"):
         Condition.parse(text)
 
 

@@ -269,7 +269,7 @@ def test_number_that_is_not_finite_is_refused(path: str, value: float) -> None:
 
 
 def test_not_finite_in_toml_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="weights.purchase"):
+    with pytest.raises(RecipeError, match=r"weights\.purchase"):
         load_recipe(write(tmp_path, FULL.replace("purchase = 1.0", "purchase = nan")))
 
 
@@ -376,7 +376,7 @@ def test_unreadable_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     path = write(tmp_path, FULL)
     monkeypatch.setattr(Path, "read_text", refuse)  # root reads whatever the permission bits say
-    with pytest.raises(RecipeError, match="cannot read the recipe .*Permission denied"):
+    with pytest.raises(RecipeError, match=r"cannot read the recipe .*Permission denied"):
         load_recipe(path)
 
 

@@ -5,6 +5,7 @@ Paths are joined by hand: ``DeltaTable.file_uris`` breaks on spaces and letters 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 UNBORN = -1
 LOG_RETENTION = "interval 3650 days"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m|↳")
+"""Delta draws its errors for a terminal."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Table:
             Where files of that version are gone, or the disk does not take the commit.
         """
         from deltalake import CommitProperties
-        from deltalake.exceptions import CommitFailedError
+        from deltalake.exceptions import CommitFailedError, DeltaError
 
         properties = CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0)
         try:
@@ -134,6 +137,12 @@ class Table:
         except CommitFailedError as error:
             raise PublishConflictError(
                 f"somebody else has committed to {self.path.name!r} in between", next_step="look at 'bowerbird history'"
+            ) from error
+        except DeltaError as error:
+            if "missing file" not in str(error):
+                raise
+            raise HomeError(
+                f"files of version {version} of {self.path.name!r} are gone", next_step="choose a newer version"
             ) from error
         return self.version()
 
@@ -144,16 +153,20 @@ class Table:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what the operating system refused, which Delta wraps in errors of its own, into a HomeError."""
+    """Turn what the operating system refused, however Delta wraps it, into a HomeError.
+
+    Files that a failed commit has written stay, for another writer's may be among them: nothing refers to them.
+    """
     from deltalake.exceptions import DeltaError
 
     try:
         yield
-    except DeltaError as error:
-        if "os error" not in str(error) and "not found" not in str(error).lower():
+    except (DeltaError, OSError) as error:
+        if "os error" not in str(error):
             raise
+        said = " ".join(COLOURS.sub("", str(error)).split())
         raise HomeError(
-            f"cannot write the table {str(path)!r}, which is as it was: {str(error)[:300]}",
+            f"cannot write the table {str(path)!r}, which is as it was: {said}",
             next_step="free space or give permission, then run again",
         ) from error
 

@@ -1,0 +1,45 @@
+"""Small sets of recommendations, written as a run writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bowerbird.store import published
+from bowerbird.store.home import RECOMMENDATIONS, Home
+from bowerbird.store.tables import relation
+from bowerbird.warehouse.connection import connect
+
+
+def lists_of(tag: str, *, users: int = 2, k: int = 2) -> pa.Table:
+    """A set in which each item says which set it belongs to."""
+    places = [(user, rank) for user in range(users) for rank in range(1, k + 1)]
+    columns = {
+        "user_id": [f"u{user:06d}" for user, _ in places],
+        "item_id": [f"{tag} {user} {rank}" for user, rank in places],
+        "score": [1.0 / rank for _, rank in places],
+        "rank": [rank for _, rank in places],
+        "source": ["model"] * len(places),
+    }
+    return pa.table(columns, schema=RECOMMENDATIONS)
+
+
+def write_lists(folder: Path, tag: str, *, users: int = 2, k: int = 2, row_group_size: int = 1000) -> Path:
+    path = folder / f"{tag}.parquet"
+    pq.write_table(lists_of(tag, users=users, k=k), path, row_group_size=row_group_size)
+    return path
+
+
+def publish(home: Home, folder: Path, tag: str, *, users: int = 2) -> int:
+    """Publish the set of a tag as the run of that name."""
+    handle = home.recommendations.open()
+    return published.publish(home, write_lists(folder, tag, users=users), run_id=f"run {tag}", handle=handle)
+
+
+def shown(home: Home, *, version: int | None = None) -> set[str]:
+    """The tags of all rows that a reader sees."""
+    with connect() as con:
+        relation(con, home.recommendations, "seen", version=version)
+        return {str(item).split(" ")[0] for (item,) in con.execute("select item_id from seen").fetchall()}
