@@ -30,7 +30,7 @@ def attraction(shop: Shop, user: Codes, item: Codes) -> Floats:
     due = (is_staple & users.due(user, day)).any(axis=1)
     last = shop.last_items[user]
     follows = (items.follows[last] == item[:, None]) @ (FOLLOW_WEIGHTS / FOLLOW_WEIGHTS[0]) * (last >= 0)
-    fame = np.clip(1 + np.log10(items.popularity / items.popularity.max()) / 3, 0, 1)
+    fame = np.clip(1 + np.log10(items.popularity[item] / items.popularity.max()) / 3, 0, 1)
     look = (
         0.01 + 0.22 * suits**1.5 + 0.06 * suits * fame + 0.25 * np.minimum(follows, 1) + 0.2 * is_staple.any(axis=1) + 0.2 * due
     )

@@ -36,10 +36,12 @@ BLOCK: Final = 100_000
 MAX_STEPS: Final = 40
 DAY: Final = 86_400
 
-FOLLOW, COMPLEMENT, POPULAR, STAPLE, SWITCH = 0.27, 0.38, 0.05, 0.05, 0.08
+FOLLOW, COMPLEMENT, POPULAR, STAPLE, SWITCH = 0.36, 0.45, 0.08, 0.04, 0.08
 """Chances of the next step; COMPLEMENT takes FOLLOW's place after the cart, what is left stays on the shelf."""
-RESTOCK, CONTINUE, FRONT_PAGE = 0.12, 0.3, 0.08
+RESTOCK, CONTINUE, FRONT_PAGE = 0.12, 0.45, 0.12
 """Chances of how a session starts; what is left starts on a liked shelf."""
+CAME_BACK_FOR_IT: Final = 0.35
+"""Chance that a session that goes on from the last one puts its first item into the cart, whatever else speaks for it."""
 CHECKOUT: Final = 0.72
 
 
@@ -149,7 +151,7 @@ def walk_day(items: ItemWorld, users: UserWorld, walk: Walk, day: int, date: dat
     back = walk.returns.pop(day, [])
     if back:
         parts = [*parts[:-1], Events.join([*parts[-1:], *back])]
-    return [part.take(np.lexsort((part.item, part.event, part.session, part.second))) for part in parts if len(part)]
+    return [part.take(np.argsort(part.second, kind="stable")) for part in parts if len(part)]
 
 
 def _walk_block(today: Today, walk: Walk, user: Codes, midnight: int, rng: np.random.Generator) -> Events:
@@ -160,7 +162,7 @@ def _walk_block(today: Today, walk: Walk, user: Codes, midnight: int, rng: np.ra
     second = midnight + _start(len(user), rng)
     shelf = today.users.tastes[user, rng.choice(len(TASTE_WEIGHTS), len(user), p=TASTE_WEIGHTS)]
     restocks = today.users.due(user, today.day).any(axis=1) & (rng.random(len(user)) < RESTOCK)
-    item = _first_items(today, walk, user, shelf, restocks, rng)
+    item, came_back = _first_items(today, walk, user, shelf, restocks, rng)
     in_cart = np.zeros(len(user), bool)
     parts: list[Events] = []
     for step in range(int(length.max(initial=0))):
@@ -171,6 +173,8 @@ def _walk_block(today: Today, walk: Walk, user: Codes, midnight: int, rng: np.ra
         walk.last_item[user[:on]] = item
         parts.append(_as_events(user[:on], item, VIEW, second[:on], session[:on], 0))
         in_cart = _wants(today, user[:on], item, restocks[:on], intent[:on], rng)
+        if step == 0:
+            in_cart |= came_back & (rng.random(on) < CAME_BACK_FOR_IT)
         carted = np.flatnonzero(in_cart)
         second[carted] += rng.integers(2, 20, len(carted))
         parts.append(_as_events(user[carted], item[carted], CART, second[carted], session[carted], 1))
@@ -197,7 +201,8 @@ def _start(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 def _first_items(
     today: Today, walk: Walk, user: Codes, shelf: Codes, restocks: NDArray[np.bool_], rng: np.random.Generator
-) -> Codes:
+) -> tuple[Codes, NDArray[np.bool_]]:
+    """Return where sessions start, and which of them go on from the last one; their ``shelf`` changes in place."""
     item = today.from_shelf(user, shelf, rng)
     chance = rng.random(len(user))
     front = np.flatnonzero(chance >= 1 - FRONT_PAGE)
@@ -206,7 +211,9 @@ def _first_items(
     item[goes_on] = today.follow(walk.last_item[user[goes_on]], rng)
     shelf[goes_on] = today.items.shelf[item[goes_on]]
     item[restocks] = today.staple(user[restocks], rng)
-    return item
+    came_back = np.zeros(len(user), bool)
+    came_back[goes_on] = True
+    return item, came_back & ~restocks
 
 
 def _next_items(

@@ -21,7 +21,7 @@ NUM_SHELVES: Final = len(SHELVES)
 NUM_STYLES: Final = len(STYLES)
 TASTE_WEIGHTS: Final = np.array([0.48, 0.28, 0.16, 0.08])
 """How often a session is about each of a user's shelves."""
-STYLE_SHARES: Final = (0.65, 0.88)
+STYLE_SHARES: Final = (0.55, 0.8)
 """Up to the first: the user's first style; up to the second: the second style; beyond: any."""
 STYLE_LIKED: Final = (0.3, 0.22, 0.17, 0.13, 0.1, 0.08)
 FOLLOW_WEIGHTS: Final = np.array([0.58, 0.24, 0.12, 0.06])
@@ -33,7 +33,7 @@ LATE_ITEMS: Final = 0.12
 ENDING_ITEMS: Final = 0.03
 LATE_USERS: Final = 0.25
 SESSIONS_A_DAY: Final = 0.212
-POPULARITY_SLOPE: Final = 1.05
+POPULARITY_SLOPE: Final = 1.13
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class ItemWorld:
         peaks = np.array([shelf.peak for shelf in SHELVES])
         season = 1 + 0.6 * np.cos(2 * np.pi * (day_of_year - peaks) / 365)
         novelty = 1 + 3.0 * np.exp(-np.maximum(day - self.first_day, 0) / 7)
-        burst = 1 + 6.0 * np.exp(-np.abs(day - self.burst_day) / 3)
+        burst = 1 + 10.0 * np.exp(-np.abs(day - self.burst_day) / 3)
         is_open = (self.first_day <= day) & (day < self.last_day)
         pull: Floats = self.popularity * season[self.shelf] * novelty * burst * is_open
         return pull
@@ -133,7 +133,7 @@ def make_items(num_items: int, num_days: int, rng: np.random.Generator) -> ItemW
     last_day = np.full(num_items, NEVER)
     last_day[ending] = rng.integers(1, max(num_days, 2), len(ending))
     burst_day = np.full(num_items, -NEVER)
-    bursting = rng.random(num_items) < 0.06
+    bursting = rng.random(num_items) < 0.08
     burst_day[bursting] = rng.integers(0, num_days, int(bursting.sum()))
     world = ItemWorld(
         shelf,
