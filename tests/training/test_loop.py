@@ -24,6 +24,7 @@ class Turn(SequenceNetwork):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.items = nn.Embedding(4, 8)
+        self.biases = nn.Parameter(torch.zeros(4))
         self.turn = nn.Linear(8, 8)
         for parameter in self.parameters():
             nn.init.normal_(parameter, 0, 0.1, generator=generator)
@@ -41,7 +42,7 @@ def run(plan: Plan = PLAN, *, seed: int = 1, **more: object) -> tuple[SequenceNe
 def test_what_follows_is_learned(num_negatives: int) -> None:
     plan = Plan(**{**vars(PLAN), "num_epochs": 60, "num_negatives": num_negatives})
     network, curve = run(plan)
-    scores = network.encode(network.items.weight) @ network.items.weight.T
+    scores = network.score(network.encode(network.items.weight))
     assert scores.argmax(dim=1).tolist() == [1, 2, 3, 0]
     assert curve[-1].loss < curve[0].loss / 2
 
@@ -84,6 +85,6 @@ def test_validation_may_be_done_in_some_epochs_only() -> None:
 def test_the_start_says_what_will_be_trained(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         run()
-    assert "training 104 parameters for up to 5 epochs of 5 steps: 10 users, 4 items, 70 targets an epoch" in caplog.text
+    assert "training 108 parameters for up to 5 epochs of 5 steps: 10 users, 4 items, 70 targets an epoch" in caplog.text
     assert "device cpu" in caplog.text
     assert "epoch 5 of 5: loss" in caplog.text

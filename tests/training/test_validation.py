@@ -20,6 +20,7 @@ class Fixed(SequenceNetwork):
     def __init__(self, scores: list[float]) -> None:
         super().__init__()
         self.items = nn.Embedding.from_pretrained(torch.tensor(scores)[:, None])
+        self.biases = nn.Parameter(torch.zeros(len(scores)))
 
     def encode(self, x_BLD: Tensor) -> Tensor:
         return torch.ones_like(x_BLD)

@@ -2,7 +2,8 @@
 
 Not as first published, but as it is known to work: softmax over all items or over shared negatives instead of one negative
 (Klenitskiy and Vasilev 2023, Petrov and Macdonald 2023), pre-norm blocks, AdamW, fused attention, batches of like length.
-The score of item i is ``h . e_i``: h is the last state, e_i the vector with which the item is read, too (tied).
+The score of item i is ``h . e_i + b_i``: h is the last state, e_i the vector with which the item is read, too (tied), and b_i
+begins as the logarithm of the item's popularity, so that no time is lost on learning that.
 
 Shapes: B users, L places, D width, N items of the catalogue, V items with evidence, which alone have vectors.
 """
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -96,16 +98,19 @@ class SasrecConfig(ModelConfig):
 class SasrecNetwork(SequenceNetwork):
     """Item vectors and places, blocks, and a last norm."""
 
-    def __init__(self, num_items: int, config: SasrecConfig, *, generator: torch.Generator) -> None:
+    def __init__(self, counts_V: NDArray[np.int64], config: SasrecConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         width = config.embedding_size
-        self.items = nn.Embedding(num_items, width)
+        self.items = nn.Embedding(len(counts_V), width)
+        self.biases = nn.Parameter(torch.zeros(len(counts_V)))
         self.places = nn.Embedding(config.max_length or 1, width)
         self.dropout = Dropout(config.input_dropout or 0.0, generator=generator)
         block = partial(Block, width, num_heads=config.num_heads, dropout=config.dropout or 0.0, generator=generator)
         self.blocks = nn.ModuleList([block() for _ in range(config.num_blocks or 1)])
         self.norm = nn.LayerNorm(width)
         self._draw(generator)
+        log_counts_V = torch.from_numpy(np.log1p(counts_V)).float()
+        self.biases.data.copy_(log_counts_V - log_counts_V.mean())
 
     def encode(self, x_BLD: Tensor) -> Tensor:
         """See ``SequenceNetwork``; the vectors are scaled by sqrt(D), which speeds the learning of tied vectors up."""
@@ -156,7 +161,7 @@ class Sasrec(Model):
             logger.info("no user has two events with evidence: sasrec has no order to learn from, popular items stand in")
             return
         generator = torch.Generator().manual_seed(self.seed)
-        fresh = _fresh(len(self._vocabulary), settings, generator)
+        fresh = _fresh(self._counts(sequences), settings, generator)
         network, epochs = train(fresh, sequences, _plan(settings, settings.num_epochs or 1), generator=generator)
         self._network = _for_inference(cast(SasrecNetwork, network))
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
@@ -169,11 +174,14 @@ class Sasrec(Model):
         if len(held_out.targets) == 0:
             logger.info("no user has three events with evidence: nothing to hold out, %d epochs it is", max_epochs)
             return max_epochs
-        network = _fresh(len(self._vocabulary), settings, generator)
+        network = _fresh(self._counts(rest), settings, generator)
         validate = partial(ndcg, held_out=held_out, max_length=max_length)
         _, epochs = train(network, rest, _plan(settings, max_epochs), generator=generator, validate=validate)
         self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
         return best_epoch(epochs)
+
+    def _counts(self, sequences: Sequences) -> NDArray[np.int64]:
+        return np.bincount(sequences.items, minlength=len(self._vocabulary))
 
     def _score(self, histories: Histories, at: int) -> Scores:
         evidence = histories.evidence()
@@ -185,8 +193,7 @@ class Sasrec(Model):
         known = evidence.select(token_of_N[evidence.items] >= 0)
         sequences = Sequences(token_of_N[known.items], known.indptr)
         for rows, states_BD in last_states(self._network, sequences, max_length=self._settings.max_length or 1):
-            scores_BV = states_BD @ self._network.items.weight.T
-            scores_BN[np.ix_(rows, self._vocabulary)] = scores_BV.numpy()
+            scores_BN[np.ix_(rows, self._vocabulary)] = self._network.score(states_BD).numpy()
         return scores_BN
 
     def _arrays(self) -> Arrays:
@@ -202,7 +209,7 @@ class Sasrec(Model):
         self._vocabulary = arrays["vocabulary"]
         state = {name.removeprefix("network."): value for name, value in arrays.items() if name.startswith("network.")}
         if state:
-            network = _fresh(len(self._vocabulary), self._settings, torch.Generator())
+            network = _fresh(np.zeros(len(self._vocabulary), np.int64), self._settings, torch.Generator())
             network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
             self._network = _for_inference(network)
 
@@ -220,9 +227,9 @@ def _plan(settings: SasrecConfig, num_epochs: int) -> Plan:
     )
 
 
-def _fresh(num_items: int, settings: SasrecConfig, generator: torch.Generator) -> SasrecNetwork:
+def _fresh(counts_V: NDArray[np.int64], settings: SasrecConfig, generator: torch.Generator) -> SasrecNetwork:
     with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
-        return SasrecNetwork(num_items, settings, generator=generator)
+        return SasrecNetwork(counts_V, settings, generator=generator)
 
 
 def _for_inference(network: SasrecNetwork) -> SasrecNetwork:

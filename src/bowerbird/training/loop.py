@@ -32,14 +32,20 @@ logger = logging.getLogger(__name__)
 
 
 class SequenceNetwork(nn.Module, ABC):
-    """What the loop trains: item vectors, and a way from the vectors read so far to one that is near the next item's."""
+    """What the loop trains: item vectors and biases, and a way from the vectors read to one that is near the next item's."""
 
     items: nn.Embedding
     """[V, D]; read, and scored against."""
+    biases: nn.Parameter
+    """[V]; added to the scores."""
 
     @abstractmethod
     def encode(self, x_BLD: Tensor) -> Tensor:
         """Turn the vectors of the items read into what is expected next at each place [B, L, D], reading no later place."""
+
+    def score(self, states_TD: Tensor) -> Tensor:
+        """Score all items after each state; [T, V]."""
+        return torch.addmm(self.biases, states_TD, self.items.weight.T)
 
 
 @dataclass(frozen=True)
@@ -119,22 +125,21 @@ def train(
 
 def batch_loss(network: SequenceNetwork, batch: Batch, *, num_negatives: int, generator: torch.Generator) -> Tensor:
     """Return the mean loss of a batch's targets; padding is dropped before it is scored."""
-    rows, width = batch.tokens.shape
     targets_T = batch.tokens[:, 1:].flatten()[batch.places]
     if num_negatives == 0:
-        tokens_BLD = network.items(batch.tokens[:, :-1])
-        return full_softmax(network.encode(tokens_BLD).flatten(0, 1)[batch.places], targets_T, network.items.weight)
-    num_items = network.items.num_embeddings
+        states_TD = network.encode(network.items(batch.tokens[:, :-1])).flatten(0, 1)[batch.places]
+        return full_softmax(network.score(states_TD), targets_T)
+    num_items, (rows, width) = network.items.num_embeddings, batch.tokens.shape
     negatives_K = torch.randint(num_items, (num_negatives,), generator=generator)
     # One look-up for what is read, the targets and the negatives: its gradient is as large as the catalogue.
     vectors_ID = functional.embedding(torch.cat([batch.tokens.flatten(), negatives_K]), network.items.weight)
-    tokens_BSD = vectors_ID[: rows * width].view(rows, width, -1)
+    vectors_BSD, negatives_KD = vectors_ID[: rows * width].view(rows, width, -1), vectors_ID[rows * width :]
+    states_TD = network.encode(vectors_BSD[:, :-1]).flatten(0, 1)[batch.places]
+    vectors_TD = vectors_BSD[:, 1:].flatten(0, 1)[batch.places]
     return sampled_softmax(
-        network.encode(tokens_BSD[:, :-1]).flatten(0, 1)[batch.places],
-        targets_T,
-        tokens_BSD[:, 1:].flatten(0, 1)[batch.places],
-        negatives_K,
-        vectors_ID[rows * width :],
+        (states_TD * vectors_TD).sum(dim=1) + network.biases[targets_T],
+        torch.addmm(network.biases[negatives_K], states_TD, negatives_KD.T),
+        targets_T[:, None] == negatives_K,
         num_items=num_items,
     )
 

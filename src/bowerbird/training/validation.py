@@ -38,6 +38,7 @@ def hold_out(sequences: Sequences, *, generator: torch.Generator) -> tuple[Seque
     return rest, HoldOut(rest.select(chosen), sequences.items[sequences.indptr[chosen + 1] - 1])
 
 
+@torch.no_grad()
 def ndcg(network: SequenceNetwork, held_out: HoldOut, *, max_length: int) -> float:
     """Return the mean of ``1 / log2(1 + rank)`` where the rank is at most 10, else 0.
 
@@ -45,7 +46,7 @@ def ndcg(network: SequenceNetwork, held_out: HoldOut, *, max_length: int) -> flo
     the same as the target rank before it, so that a network which scores all alike earns nothing.
     """
     gains = [
-        _gains(states_BD @ network.items.weight.T, held_out, rows)
+        _gains(network.score(states_BD), held_out, rows)
         for rows, states_BD in last_states(network, held_out.pasts, max_length=max_length)
     ]
     return float(torch.cat(gains).mean())
