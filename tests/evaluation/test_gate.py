@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -13,6 +15,8 @@ from bowerbird.evaluation.gate import RULES, decide
 from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
 from bowerbird.recipe import Gate
 
+GATE_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "gate.md"
+FAR = Difference(0.059, 0.05, 0.068, 0.0001, 2000, 1100, 0.2)
 BETTER = Difference(0.01, 0.005, 0.015, 0.0002, 2000, 900, 0.12)
 SAME = Difference(0.001, -0.004, 0.006, 0.6, 2000, 900, 0.12)
 WORSE = Difference(-0.01, -0.015, -0.005, 0.0002, 2000, 900, 0.12)
@@ -36,8 +40,8 @@ def evidence(**changes):
             "random": Interval(0.001, 0.0, 0.002),
         },
         "coverage": {"sasrec": 0.3, "cooccurrence": 0.4, "popularity_7d": 0.01},
-        "differences": {"als": BETTER, "cooccurrence": BETTER, "popularity_7d": BETTER, "random": BETTER},
-        "rivals_minus_random": {"cooccurrence": BETTER, "popularity_7d": BETTER},
+        "differences": {"als": BETTER, "cooccurrence": BETTER, "popularity_7d": BETTER, "random": FAR},
+        "rivals_minus_random": {"cooccurrence": FAR, "popularity_7d": FAR},
     }
     changes["differences"] = base["differences"] | changes.get("differences", {})
     return Evidence(**(base | changes))
@@ -62,8 +66,8 @@ def test_first_nominee_that_beats_random_goes_through():
     decision = decide(evidence(), Gate())
     assert (decision.outcome, decision.publish, decision.unproven) == ("promote", "sasrec", False)
     assert decision.sentence == (
-        "sasrec is published: its NDCG@10 of 0.0600 is 0.0100 above the 0.0010 of random over 2,000 users (95 % interval of the "
-        "difference +0.0050 to +0.0150)."
+        "sasrec is published: its NDCG@10 of 0.0600 is 0.0590 above the 0.0010 of random over 2,000 users (95 % interval of the "
+        "difference +0.0500 to +0.0680)."
     )
 
 
@@ -74,7 +78,7 @@ def test_first_nominee_no_better_than_the_best_rival_still_goes_through():
 def test_first_nominee_that_does_not_beat_random_is_replaced_by_the_best_rival():
     decision = decide(evidence(differences={"random": SAME}), Gate())
     assert (decision.outcome, decision.publish, decision.is_replaced) == ("promote", "cooccurrence", True)
-    assert decision.sentence.startswith("cooccurrence is published in place of sasrec: it is not proven better than random")
+    assert decision.sentence.startswith("cooccurrence is published in place of sasrec: as for sasrec, it is not proven")
     assert failed(decision) == ["beats random"]
 
 
@@ -316,6 +320,19 @@ def test_decision_and_evidence_come_back_from_json_as_they_were():
 def test_evidence_that_does_not_fit_together_is_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
         evidence(**changes)
+
+
+def test_the_sentences_in_the_reference_are_what_the_gate_says():
+    page = GATE_PAGE.read_text(encoding="utf-8").split("## Examples")[1]
+    told = [" ".join(part.replace("\n> ", " ").removeprefix("> ").split()) for part in page.strip().split("\n\n")]
+    level = Difference(-0.009, -0.02, 0.002, 0.1, 2000, 900, 0.2)
+    no_better_than_random = evidence(
+        models=evidence().models | {"random": figure(0.059), "cooccurrence": figure(0.069)},
+        differences={"random": SAME, "cooccurrence": level},
+        rivals_minus_random={"cooccurrence": BETTER},
+    )
+    cases = [change(), change(differences={"als": LITTLE}), no_better_than_random]
+    assert [decide(case, Gate()).sentence for case in cases] == told
 
 
 # ---- properties over any evidence

@@ -63,23 +63,26 @@ def _publish_nominee(evidence: Evidence, rules: tuple[RuleResult, ...]) -> Decis
 def _publish_rival(evidence: Evidence, policy: Gate, rules: tuple[RuleResult, ...], failed: RuleResult) -> Decision:
     """Put the best rival in the nominee's place where it is fit to be published itself."""
     nominee, rival = evidence.nominee, evidence.best_rival
+    rejected = partial(Decision, outcome="reject", nominee=nominee, publish=None)
     if rival is None:
         sentence = f"{nominee} is rejected: {failed.found}; and there is no other rival to publish in its place."
-        return Decision(outcome="reject", nominee=nominee, publish=None, sentence=sentence, rules=rules)
-    own_rules = (
-        _coverage(evidence, policy, rival),
-        _enough_users(evidence, policy, rival),
-        _beats_random(evidence, policy, rival),
-    )
+        return rejected(sentence=sentence, rules=rules)
+    proof = _beats_random(evidence, policy, rival)
+    own_rules = (_coverage(evidence, policy, rival), _enough_users(evidence, policy, rival), proof)
     doubts = [rule for rule in own_rules if rule.passed is False]
     wrong = next((rule for rule in doubts if rule.if_failed != "unproven"), None)
     if wrong is not None:
         sentence = f"{nominee} is rejected: {failed.found}; and the best rival {rival} cannot take its place: {wrong.found}."
-        return Decision(outcome="reject", nominee=nominee, publish=None, sentence=sentence, rules=rules + own_rules)
-    unproven = f"; this is unproven, for {doubts[0].found}" if doubts else ""
-    sentence = f"{rival} is published in place of {nominee}: {failed.found}; as for {rival}, {own_rules[-1].found}{unproven}."
+        return rejected(sentence=sentence, rules=rules + own_rules)
+    reasons = f"as for {nominee}, {failed.found}; as for {rival}, {proof.found}"
+    doubt = f"; this is unproven, for {doubts[0].found}" if doubts else ""
     return Decision(
-        outcome="promote", nominee=nominee, publish=rival, sentence=sentence, rules=rules + own_rules, unproven=bool(doubts)
+        outcome="promote",
+        nominee=nominee,
+        publish=rival,
+        sentence=f"{rival} is published in place of {nominee}: {reasons}{doubt}.",
+        rules=rules + own_rules,
+        unproven=bool(doubts),
     )
 
 

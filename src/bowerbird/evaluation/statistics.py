@@ -3,7 +3,7 @@
 A user's value is his mean over the test windows, so the users are independent of each other and each counts once (a
 bootstrap clustered by user). Above ``MAX_GROUPS`` users they are dealt at random into that many groups of equal size and
 whole groups are drawn or flipped: the expected width stays, its own relative error is about 1 / sqrt(2 MAX_GROUPS) =
-0.5 %, a fifth of what 2,000 draws have anyway, and the work no longer grows with the users.
+0.5 %, a quarter of what 2,000 draws have anyway, and the work no longer grows with the users.
 
 Shapes: U users, G groups, M figures, S bootstrap samples, F flips. Percentile bootstrap: Efron and Tibshirani, An
 Introduction to the Bootstrap, 1993, chapter 13. Sign flips: Fisher's randomisation test; the +1 is Phipson and Smyth,
