@@ -56,7 +56,7 @@ class Interactions:
         """Read a frame with ``user_id, item_id, timestamp[, event, weight, label, session_id]``.
 
         Repeats are kept and ties in time keep the order of the rows. ``timestamp`` is a datetime (no zone means UTC) or
-        a number of seconds since 1970. ``item_ids`` makes the catalogue wider than the items that occur.
+        a number of seconds since 1970, or a text in ISO 8601. ``item_ids`` makes the catalogue wider than the items that occur.
 
         Raises
         ------
@@ -225,7 +225,7 @@ def to_microseconds(times: pd.Series[Any]) -> NDArray[np.int64]:  # Any: datetim
             )
         return np.round(seconds * 1e6).astype(np.int64) if seconds.dtype.kind == "f" else seconds.astype(np.int64) * 1_000_000
     try:
-        moments = pd.to_datetime(times, utc=True)
+        moments = pd.to_datetime(times, utc=True, format="ISO8601" if isinstance(times.dtype, pd.StringDtype) else None)
     except (ValueError, TypeError) as error:
         raise DataError(f"a timestamp cannot be read: {error}", next_step="give seconds since 1970 or datetimes") from error
     return np.asarray(moments.dt.as_unit("us").astype("int64"), np.int64)
@@ -240,8 +240,10 @@ def union(first: Ids, second: Ids, column: str) -> Ids:
             f"{column} holds {type(first[0]).__name__} on one side and {type(second[0]).__name__} on the other",
             next_step=f"turn {column} into one type, such as text",
         )
-    merged = np.unique(np.concatenate([first, second]))
-    return merged if merged.dtype.kind in "iu" else merged.astype(object)
+    if np.result_type(first, second).kind == "f":  # signed and unsigned whole numbers have no common type but object
+        first, second = first.astype(object), second.astype(object)
+    merged: Ids = np.unique(np.concatenate([first, second]))
+    return merged
 
 
 def _places(ids: Ids, among: Ids) -> NDArray[np.int32]:

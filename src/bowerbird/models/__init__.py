@@ -56,8 +56,11 @@ def model_class(name: str) -> type[Model]:
     return found
 
 
-def load_model(folder: Path) -> Model:
-    """Read a model that ``save`` wrote. Raises HomeError where the folder holds none, or one of a newer format."""
+def load_model(folder: Path, *, kind: type[Model] | None = None) -> Model:
+    """Read a model that ``save`` wrote; ``kind`` is its class, where it is not one of the known models.
+
+    Raises HomeError where the folder holds no model, or one of a newer format.
+    """
     from bowerbird.models.base import FORMAT
 
     folder = Path(folder)
@@ -70,6 +73,9 @@ def load_model(folder: Path) -> Model:
             f"the model in {str(folder)!r} has format {about['format']}, this version reads up to {FORMAT}",
             next_step="update bowerbird",
         )
-    model = build_model(about["name"], seed=about["seed"], **about["config"])
+    if kind is None:
+        model = build_model(about["name"], seed=about["seed"], **about["config"])
+    else:
+        model = kind(kind.Config.model_validate(about["config"]), seed=about["seed"])
     model.restore(folder, about)
     return model

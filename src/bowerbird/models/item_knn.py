@@ -27,8 +27,8 @@ class ItemKnnConfig(ModelConfig):
 
     num_neighbors: Annotated[int, Field(ge=1, le=10_000)] = 100
     """So many items most similar to each item are kept."""
-    shrinkage: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Added to the denominator: pulls similarities that rest on few users towards 0."""
+    shrinkage: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """Added to the denominator, in units of x squared: pulls similarities that rest on few users towards 0."""
     max_history: Annotated[int, Field(ge=1)] = 1000
     """Only a user's latest so many events count, both to learn from and to recommend for."""
 

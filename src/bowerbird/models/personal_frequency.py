@@ -25,7 +25,7 @@ SMALLEST_EXPONENT = -900.0  # 2^-900 times any sensible weight is still above 0
 class PersonalFrequencyConfig(ModelConfig):
     """How fast the past fades."""
 
-    half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] = 60.0
+    half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] = 120.0
     """An event's weight is halved for each such time between it and the user's newest event."""
 
 

@@ -57,6 +57,9 @@ def _hashes(ids: Ids) -> NDArray[np.uint64]:
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Spread the bits (the finaliser of SplitMix64, Steele et al. 2014); sums wrap around on purpose."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
