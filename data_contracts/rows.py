@@ -100,11 +100,13 @@ def validate_sample(
     from data_contracts.engine import database, validate
     from data_contracts.expectations import PATTERNS, demands_of, helper_columns, patterns_of
 
-    columns = [str(row[0]) for row in con.execute(f"describe {view}").fetchall()]
+    types = {str(row[0]): str(row[1]) for row in con.execute(f"describe {view}").fetchall()}
+    as_text = [f'"{name}"::varchar as "{name}"' for name, kind in types.items() if kind.endswith("]")]
+    everything = f"* replace ({', '.join(as_text)})" if as_text else "*"  # Great Expectations reads no lists
     num_rows = int(con.execute(f"select count(*) from {view}").fetchall()[0][0])  # noqa: S608 - our own name
     share = min(1.0, sample_rows / max(num_rows, 1))
     chosen = "true" if key is None or share == 1.0 else f"hash({key}) < ($share * 18446744073709551615)::uhugeint"
-    query = f"select *{helper_columns(rules, columns)} from {view} where {chosen}"  # noqa: S608 - our own names
+    query = f"select {everything}{helper_columns(rules, list(types))} from {view} where {chosen}"  # noqa: S608 - our own names
     values = {"share": share} if "$share" in query else {}
     with database(con, {"sampled": (query, values), PATTERNS: patterns_of(rules)}) as path:
         return validate(path, "sampled", [*demands_of(rules), *further])
