@@ -106,16 +106,34 @@ def test_two_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
     assert len(refused) == 1
 
 
-def test_program_that_the_holder_starts_does_not_inherit_the_lock(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as process:
-        with writer_lock(tmp_path / "lock", wait_seconds=0):
-            started = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
-        try:
+def test_programs_that_the_holder_starts_do_not_keep_the_lock(tmp_path: Path) -> None:
+    started = []
+    try:
+        for _ in range(5):
             with writer_lock(tmp_path / "lock", wait_seconds=0):
-                pass
-        finally:
-            for one in (process, started):
-                one.communicate(b"\n")
+                command = [sys.executable, "-c", "input()"]
+                started.append(subprocess.Popen(command, stdin=subprocess.PIPE, close_fds=False))
+    finally:
+        for process in started:
+            process.communicate(b"\n")
+
+
+def test_child_that_has_the_file_open_does_not_keep_the_lock(tmp_path: Path) -> None:
+    parent_end, child_end = os.pipe()
+    with writer_lock(tmp_path / "lock", wait_seconds=0):
+        child = subprocess.Popen(["cat"], stdin=parent_end, pass_fds=[int(name) for name in held_files(tmp_path / "lock")])
+    try:
+        with writer_lock(tmp_path / "lock", wait_seconds=0):
+            pass
+    finally:
+        os.close(child_end)
+        os.close(parent_end)
+        child.wait()
+
+
+def held_files(path: Path) -> list[str]:
+    """The numbers under which this process has a file open."""
+    return [found.name for found in Path("/proc/self/fd").iterdir() if found.exists() and found.samefile(path)]
 
 
 def test_lock_that_cannot_be_opened_is_told(tmp_path: Path) -> None:

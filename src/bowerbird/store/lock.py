@@ -35,6 +35,7 @@ def writer_lock(path: Path, *, wait_seconds: float) -> Iterator[None]:
         os.pwrite(file, str(os.getpid()).encode(), 0)
         yield
     finally:
+        fcntl.flock(file, fcntl.LOCK_UN)  # a forked child has the file open too, and would hold on to the lock
         os.close(file)
 
 

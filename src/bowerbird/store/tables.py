@@ -178,9 +178,14 @@ def relation(con: duckdb.DuckDBPyConnection, table: Table, name: str, *, version
     """
     schema = pa.schema(table.open(version).schema()) if table.exists() else table.schema
     con.register(f"{name}_none", pa.Table.from_batches([], schema=schema))
-    empty = f"select * from {name}_none"  # noqa: S608 - our own name
+    text = f"select * from {name}_none"  # noqa: S608 - our own name
     files = table.files(version)
-    if files:  # a view of its own keeps the paths out of the text of SQL
-        con.from_parquet(files, union_by_name=True).create_view(f"{name}_files", replace=True)
-        empty += f" union all by name select * from {name}_files"  # noqa: S608
-    con.execute(f"create or replace temp view {name} as {empty}")
+    if files:
+        rows = con.from_parquet(files, union_by_name=True)
+        rows.create_view(f"{name}_files", replace=True)  # a view of its own keeps the paths out of the text of SQL
+        if set(schema.names) <= set(rows.columns):
+            columns = ", ".join('"' + column.replace('"', '""') + '"' for column in schema.names)
+            text = f"select {columns} from {name}_files"  # noqa: S608
+        else:  # a column that came with no rows is in no file
+            text += f" union all by name select * from {name}_files"  # noqa: S608
+    con.execute(f"create or replace temp view {name} as {text}")
