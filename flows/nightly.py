@@ -20,7 +20,7 @@ from bowerbird.pipeline.session import session
 from bowerbird.recipe import load_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
-from tasks import lists, proof, rows
+from tasks import contracts, lists, proof, rows
 
 RecipeName = Literal["sample", "movielens", "online_retail", "complete_journey", "open_bandit"]
 ModelName = Literal["cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
@@ -57,13 +57,13 @@ def nightly(
     opened = Home.open(Path(home) if home else Settings().home)
     with session(opened, asked, Path(source) if source else None, wait_seconds=wait_seconds) as run:
         run = rows.ingest(run)
-        rows.validate(run)
+        contracts.rows(run)
         if not asked.models:
             return ended(run, lists.report(run, "ingested", "The rows are in; the recipe asks for no model."))
         if release.is_unchanged(run):
             return ended(run, lists.report(run, "unchanged", "Data, recipe and code are those of the published set."))
         plan = proof.plan_windows(run)
-        rows.validate_features(run, proof.build_features(run, plan))
+        contracts.features(run, proof.build_features(run, plan))
         return ended(run, settle(run, plan))
 
 
@@ -77,7 +77,7 @@ def settle(run: Run, plan: Plan, *, is_last: bool = False) -> str:
     verdict = judge(run, plan, nominee, leader)
     refitted = proof.fit(run, verdict.spec, plan.refit, "all events")
     prepared = lists.recommend(run, refitted, plan, verdict)
-    lists.check(run, prepared, plan)
+    contracts.lists(run, prepared, plan)
     verdict = proof.confirm(run, verdict, prepared)
     if not verdict.publishes:
         lists.keep(run, prepared, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from bowerbird.pipeline import release, session, tell
 from bowerbird.pipeline.judge import Verdict
@@ -21,14 +21,6 @@ def recommend(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> Prepa
         prepared = release.prepare_lists(run, refitted, plan, verdict)
     get_run_logger().info("lists for %d users", prepared.num_users)
     return prepared
-
-
-@task(name="Check the lists")
-def check(run: Run, prepared: Prepared, plan: Plan) -> None:
-    """Hold the set against its contract; a broken one ends the run."""
-    with session.timed(run, "check"):
-        checks = release.check_lists(run, prepared, plan)
-    artifacts.show_table(run, "list-contract", [dict(one) for one in checks], "The contract of the recommendation set")
 
 
 @retried("Publish")

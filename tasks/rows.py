@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 
 from bowerbird.pipeline import session
 from bowerbird.pipeline.run import Run, pin_versions
@@ -36,13 +36,3 @@ def _rows(report: IngestReport) -> list[dict[str, Any]]:  # Any: cells
         }
         for name, intake in report.tables.items()
     ]
-
-
-@task(name="Hold the rows against their contracts")
-def validate(run: Run) -> None:
-    """Count by rule at any size, and put a sample of the accepted rows through the whole suite."""
-
-
-@task(name="Hold the features against their contract")
-def validate_features(run: Run, paths: list[str]) -> None:
-    """Check the feature tables."""

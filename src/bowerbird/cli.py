@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -292,6 +294,7 @@ def data_ingest(
 def main() -> None:
     """Run the command line and end the process with the exit code that the outcome has."""
     as_json = "--json" in sys.argv
+    atexit.register(_hush)  # first in, so last out: after Prefect has ended its server
     try:
         code = app(standalone_mode=False)
         sys.exit(code or 0)
@@ -307,6 +310,12 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - a mistake of ours: told in full, and as JSON where that was asked for
         traceback.print_exc()
         _fail(type(error).__name__, str(error), "this is a mistake of Bowerbird's; please report the lines above", 1, as_json)
+
+
+def _hush() -> None:
+    """Close stderr to what DuckDB's binding says of its own objects while the interpreter is torn down."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _fail(

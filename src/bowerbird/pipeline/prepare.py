@@ -66,14 +66,16 @@ class Plan(BaseModel):
 
 @contextmanager
 def reading(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open DuckDB on the versions that the run has pinned, as the views events, items and users."""
+    """Open DuckDB on the versions that the run has pinned, as the views events, items, users and feedback."""
     from bowerbird.warehouse.connection import connect
 
     settings = Settings()
     spill = run.home.cache / "duckdb"
     spill.mkdir(parents=True, exist_ok=True)
     with connect(memory_limit=settings.memory_limit, threads=settings.threads, temp=spill) as con:
-        for name, table in (("events", run.home.events), ("items", run.home.items), ("users", run.home.users)):
+        home = run.home
+        tables = {"events": home.events, "items": home.items, "users": home.users, "feedback": home.feedback}
+        for name, table in tables.items():
             relation(con, table, name, version=run.versions.get(name))
         yield con
 

@@ -86,7 +86,7 @@ def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
         "report": None,
     }
     if (run.folder / INGEST).exists():
-        found["rows"] = rows_of(IngestReport.load(read_json(run.folder / INGEST)))
+        found["rows"] = rows_of(ingest_report(run))
     if (run.folder / "seconds.json").exists():
         found["seconds"] = read_json(run.folder / "seconds.json")
     return found
@@ -118,6 +118,11 @@ def ingest_source(run: Run) -> IngestReport:
         raise
     write_json(run.folder / INGEST, report.dump())
     return report
+
+
+def ingest_report(run: Run) -> IngestReport:
+    """Read the report that the run's ingest kept."""
+    return IngestReport.load(read_json(run.folder / INGEST))
 
 
 def simulated_shop(run: Run) -> Path | None:

@@ -15,7 +15,7 @@ from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment
-from bowerbird.pipeline.session import INGEST, OUTCOME, outcome_of
+from bowerbird.pipeline.session import OUTCOME, ingest_report, outcome_of
 from bowerbird.pipeline.show import explain, item_titles
 from bowerbird.report import content as report
 from bowerbird.report.page import write_report
@@ -89,7 +89,7 @@ def _content(
     prepared: Prepared | None,
     examples: tuple[report.ExampleUser, ...],
 ) -> report.ReportContent:
-    ingest = IngestReport.load(read_json(run.folder / INGEST))
+    ingest = ingest_report(run)
     present = current(run.home)
     shown = None
     if told["outcome"] == "published" and present is not None and prepared is not None:
