@@ -26,6 +26,7 @@ def validate_events(
     intake: TableIntake | None = None,
     *,
     now: datetime,
+    run_id: str | None = None,
     sample_rows: int = SAMPLE_ROWS,
 ) -> ContractResult:
     """Hold the view ``events``, and what the ingest counted, against the contract of the event log.
@@ -34,12 +35,18 @@ def validate_events(
     ----------
     now
         The ingest clock.
+    run_id
+        Only rows that this run has brought in are held against the recipe's rules, since those before may have come in under
+        others; all rows where None.
     """
     if recipe.source.events is None:
         raise RecipeError(f"the recipe {recipe.name} has no events", next_step="add [source.events]")
     counted = [] if intake is None else validate_intake(con, "events", intake)
     rules = event_rules(recipe, recipe.source.events, now=now)
-    sampled = validate_sample(con, "events", key=EVENT_ID, rules=rules, further=_identified(), sample_rows=sample_rows)
+    chosen = ("run_id = $run_id", {"run_id": run_id}) if run_id is not None else None
+    sampled = validate_sample(
+        con, "events", key=EVENT_ID, rules=rules, further=_identified(), sample_rows=sample_rows, only=chosen
+    )
     return result("events", counted, sampled)
 
 

@@ -6,10 +6,10 @@ Importing this module takes seconds, so import it where it is needed.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
+import sys
 import warnings
-
-import duckdb_engine
 
 os.environ["GX_ANALYTICS_ENABLED"] = "False"  # before the import, which reads it
 
@@ -23,8 +23,13 @@ with warnings.catch_warnings():
     from great_expectations.expectations import Expectation
     from great_expectations.expectations.row_conditions import Column
 
-# With Great Expectations loaded, DuckDB's driver for SQLAlchemy outlives the end of the process, and DuckDB then prints a page
-# about leaks on standard error.
-atexit.register(vars(duckdb_engine).clear)
-
 __all__ = ["Column", "Expectation", "ProgressBarsConfig", "SQLDatasource", "SqlAlchemyExecutionEngine", "gx", "gxe"]
+
+
+@atexit.register
+def _let_go() -> None:
+    """Empty the modules when the process ends: else they outlive it, and DuckDB prints a page on types that are left."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in ("great_expectations", "duckdb_engine"):
+            vars(module).clear()
+    gc.collect()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -87,6 +87,7 @@ def validate_sample(
     rules: Sequence[RowRule],
     further: Sequence[Demand] = (),
     sample_rows: int = SAMPLE_ROWS,
+    only: tuple[str, Mapping[str, object]] | None = None,
 ) -> list[ContractRow]:
     """Put accepted rows through the whole suite: all of them, or a sample by the key's hash, the same in each run.
 
@@ -96,6 +97,8 @@ def validate_sample(
         The name of the view that holds the rows.
     key
         The column that tells rows apart; None: all rows are taken.
+    only
+        A predicate for the rows to take, with its parameters.
     """
     from data_contracts.engine import database, validate
     from data_contracts.expectations import PATTERNS, demands_of, helper_columns, patterns_of
@@ -103,11 +106,12 @@ def validate_sample(
     types = {str(row[0]): str(row[1]) for row in con.execute(f"describe {view}").fetchall()}
     as_text = [f'"{name}"::varchar as "{name}"' for name, kind in types.items() if kind.endswith("]")]
     everything = f"* replace ({', '.join(as_text)})" if as_text else "*"  # Great Expectations reads no lists
-    num_rows = int(con.execute(f"select count(*) from {view}").fetchall()[0][0])  # noqa: S608 - our own name
+    condition, bound = only or ("true", dict[str, object]())
+    num_rows = int(con.execute(f"select count(*) from {view} where {condition}", dict(bound)).fetchall()[0][0])  # noqa: S608 - ours
     share = min(1.0, sample_rows / max(num_rows, 1))
     chosen = "true" if key is None or share == 1.0 else f"hash({key}) < ($share * 18446744073709551615)::uhugeint"
-    query = f"select {everything}{helper_columns(rules, list(types))} from {view} where {chosen}"  # noqa: S608 - our own names
-    values = {"share": share} if "$share" in query else {}
+    query = f"select {everything}{helper_columns(rules, list(types))} from {view} where {condition} and {chosen}"  # noqa: S608
+    values = {**bound, **({"share": share} if "$share" in query else {})}
     with database(con, {"sampled": (query, values), PATTERNS: patterns_of(rules)}) as path:
         return validate(path, "sampled", [*demands_of(rules), *further])
 

@@ -98,6 +98,7 @@ def test_rows_that_should_not_be_there_break_the_contract_of_the_log() -> None:
     with connect() as con:
         con.register("events", pd.DataFrame(bad))
         result = validate_events(con, recipe, now=NOW)
+        assert validate_events(con, recipe, now=NOW, run_id="another").success
     assert {name.split(":")[0] for name in broken(result)} == {
         "missing_user",
         "unknown_event",
