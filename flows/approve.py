@@ -20,7 +20,7 @@ def approve(
     decision: Literal["publish", "reject"],
     by: str,
     reason: str,
-    home: str | None = None,
+    home: str = "",
     wait_seconds: float = 600,
 ) -> State[str]:
     """Publish a held run from its folder, or close it.

@@ -23,7 +23,7 @@ from bowerbird.store.home import Home
 from tasks import contracts, lists, proof, rows
 
 RecipeName = Literal["sample", "movielens", "online_retail", "complete_journey", "open_bandit"]
-ModelName = Literal["cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
+Candidate = Literal["nominee", "cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
 
 
 def run_name() -> str:
@@ -35,11 +35,11 @@ def run_name() -> str:
 @flow(name="nightly", flow_run_name=run_name)
 def nightly(
     recipe: RecipeName = "sample",
-    recipe_file: str | None = None,
-    source: str | None = None,
-    home: str | None = None,
+    recipe_file: str = "",
+    source: str = "",
+    home: str = "",
     seed: int | None = None,
-    candidate: ModelName | None = None,
+    candidate: Candidate = "nominee",
     wait_seconds: float = 600,
 ) -> State[str]:
     """Turn an event log into recommendations that have earned their place.
@@ -50,10 +50,11 @@ def nightly(
         source: The folder, file or zip to read from. Empty for the recipe's simulated shop.
         home: The home folder of tables and runs. Empty for the worker's own.
         seed: Overrides the recipe's seed.
-        candidate: Puts this one model up instead of the recipe's nominee; no rival takes its place.
+        candidate: Puts this one model up; no rival takes its place. Nominee: the best of the recipe's own models.
         wait_seconds: How long to wait for another run in the same home.
     """
-    asked = load_recipe(recipe_path(recipe_file or recipe), seed=seed, candidate=candidate)
+    named = None if candidate == "nominee" else candidate
+    asked = load_recipe(recipe_path(recipe_file or recipe), seed=seed, candidate=named)
     opened = Home.open(Path(home) if home else Settings().home)
     with session(opened, asked, Path(source) if source else None, wait_seconds=wait_seconds) as run:
         run = rows.ingest(run)

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from importlib import import_module
@@ -149,8 +148,8 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
     reports = [sys.executable, "-m", "http.server", str(report_port), "--bind", "127.0.0.1", "--directory", str(home.runs)]
     home.runs.mkdir(exist_ok=True)
     started: list[subprocess.Popen[bytes]] = []
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         command = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         started.append(_start(command, environment, root))
@@ -163,8 +162,9 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
         started.append(_start(reports, environment, root))
         sys.stderr.write(f"Prefect UI: {address}\nReports:    http://127.0.0.1:{report_port}\nCtrl-C ends all of it.\n")
         sys.stderr.flush()
-        while not stopped.wait(0.5):
+        while True:
             _require_alive(started)
+            time.sleep(0.5)
     except KeyboardInterrupt:
         sys.stderr.write("Ending the server, the worker and the reports.\n")
     finally:

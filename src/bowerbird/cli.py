@@ -85,10 +85,10 @@ def run(
     flow = flow_module("nightly", opened)
     run_id = flow.nightly(
         recipe_file=str(recipe_path(recipe).absolute()),
-        source=str(source.absolute()) if source else None,
+        source=str(source.absolute()) if source else "",
         home=str(opened.path),
         seed=seed,
-        candidate=candidate,
+        candidate=candidate or "nominee",
         wait_seconds=wait,
     )
     outcome = _outcome(opened, run_id)

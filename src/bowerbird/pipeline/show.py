@@ -82,16 +82,14 @@ def explain(home: Home, model: Model | None, lists: pd.DataFrame) -> list[str]:
             found = pd.DataFrame({USER_ID: [], ITEM_ID: [], "because": []})
         titles = item_titles(home, found["because"].dropna().unique().tolist())
         because = {
-            (user, item): titles.get(past, past)
+            (user, item): "had before" if past == item else f"because of {titles.get(past, past)}"
             for user, item, past in zip(found[USER_ID], found[ITEM_ID], found["because"], strict=True)
             if isinstance(past, str)
         }
-    return [_words(row, because.get((row[USER_ID], row[ITEM_ID]))) for row in lists.to_dict("records")]
+    return [because.get((row[USER_ID], row[ITEM_ID])) or _source_words(row[SOURCE]) for row in lists.to_dict("records")]
 
 
-def _words(row: dict[Any, Any], past: str | None) -> str:  # Any: a record
-    if row[SOURCE] == FALLBACK:
-        return "popular"
-    if past is None:
-        return {"popularity": "popular", "random": "by chance"}.get(row[SOURCE], f"fits the history, says {row[SOURCE]}")
-    return f"because of {past}"
+def _source_words(source: str) -> str:
+    """Say where an item comes from that no past item explains."""
+    known = {FALLBACK: "popular", "popularity": "popular", "random": "by chance"}
+    return known.get(source, f"fits the history, says {source}")
