@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from bowerbird.data.interactions import Interactions
 from bowerbird.errors import DataError, RecipeError
+from bowerbird.models.cooccurrence import count_pairs
 from bowerbird.recipe import Recipe
 from bowerbird.warehouse import features
 from bowerbird.warehouse.connection import connect
@@ -27,7 +29,8 @@ from bowerbird.warehouse.features import (
     statement,
     write_feature,
 )
-from tests.warehouse.log import day, log, recipe, run
+from tests.docs.pages import sections
+from tests.warehouse.log import columns, day, log, recipe, run
 
 TYPES = ["view", "view", "view", "purchase", "purchase", "refund"]
 
@@ -196,3 +199,18 @@ def test_each_file_says_its_grain_first_and_selects_from_final_last() -> None:
     for name in (*FEATURES, "cancelled_events", "targets"):
         text = statement(name)
         assert text.startswith("-- one row per ") and "from final\n" in text and text == text.strip() + "\n", name
+
+
+def test_pairs_are_those_that_the_counting_model_counts() -> None:
+    con = connected(random_log(5, num_rows=300, first=0, last=90))
+    data = load_interactions(con, recipe(), cut_off=day(90)).interactions
+    counted = count_pairs(data, 3).tocoo()
+    pairs = sorted(zip(data.item_ids[counted.row], data.item_ids[counted.col], counted.data / 6, strict=True))
+    assert pairs == columns(run(con, "cooccurrence", cut_off=90, recipe=recipe()), "item_id", "next_item_id", "weight")
+
+
+def test_reference_names_each_column_of_each_feature(tmp_path: Path) -> None:
+    told = sections("features.md")
+    for table in build_features(log("1 ann tea view"), recipe(), cut_off=day(9), folder=tmp_path):
+        names = {re.sub(r"_(1|7|28)d$", "", name) for name in pq.read_schema(table.path).names}
+        assert names <= set(re.findall(r"`(\w+)`", told[table.name])), table.name
