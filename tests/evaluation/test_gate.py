@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -333,6 +334,11 @@ def test_the_sentences_in_the_reference_are_what_the_gate_says():
     )
     cases = [change(), change(differences={"als": LITTLE}), no_better_than_random]
     assert [decide(case, Gate()).sentence for case in cases] == told
+
+
+def test_the_policy_in_the_reference_is_the_default_one():
+    block = GATE_PAGE.read_text(encoding="utf-8").split("```toml")[1].split("```")[0]
+    assert tomllib.loads(block)["gate"] == Gate().model_dump(mode="json")
 
 
 # ---- properties over any evidence
