@@ -186,7 +186,7 @@ class Shop:
 
         Raises DataError for a user or an item that the shop does not have.
         """
-        users, items = self._codes_of(pairs)
+        users, items = self.codes_of(pairs)
         return attraction(self, users, items)
 
     def respond(self, lists: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -212,7 +212,8 @@ class Shop:
         """
         return respond(self, lists, np.random.default_rng([self.config.seed, _RESPONSE, seed]))
 
-    def _codes_of(self, pairs: pd.DataFrame) -> tuple[Codes, Codes]:
+    def codes_of(self, pairs: pd.DataFrame) -> tuple[Codes, Codes]:
+        """Return the codes of users and items of pairs. Raises DataError for strangers."""
         users = _look_up(self.user_ids, pairs, USER_ID)
         return users, _look_up(self.item_ids, pairs, ITEM_ID)
 

@@ -46,7 +46,7 @@ def respond(shop: Shop, lists: pd.DataFrame, rng: np.random.Generator) -> pd.Dat
     if len(lists) and lists[RANK].min() < 1:
         raise DataError(f"the lists hold the rank {lists[RANK].min()}", next_step="count ranks from 1")
     shown = lists[[USER_ID, ITEM_ID, RANK]].sort_values([USER_ID, RANK, ITEM_ID], ignore_index=True)
-    user, item = shop._codes_of(shown)
+    user, item = shop.codes_of(shown)
     propensity = shown[RANK].to_numpy(np.float64) ** -LOOK_EXPONENT
     chance = rng.random((3, len(shown)))
     click = (chance[0] < propensity) & (chance[1] < attraction(shop, user, item))
