@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """Threads of DuckDB and torch; all cores if absent."""
     retention_days: int = Field(default=30, ge=1)
-    """How far back rollback and replay reach; files that no version in reach needs are deleted after that."""
+    """How far back rollback and replay reach, in days since a version was last shown; its files may be deleted after that."""
     report_port: int = Field(default=4280, ge=1, le=65535)
     """Where ``bowerbird ui`` serves the reports, on 127.0.0.1."""
     ui_port: int = Field(default=4200, ge=1, le=65535)
