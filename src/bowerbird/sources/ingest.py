@@ -49,6 +49,8 @@ class Ingest:
     scratch: Path
     report: IngestReport
     staged: dict[str, Staged] = field(default_factory=dict)
+    compared: str = ""
+    """The table whose rows ``repeated``, ``known`` and ``candidates`` are about."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -247,25 +249,29 @@ def _tell_duplicates(run: Ingest, name: str) -> None:
         intake.accepted = _one(con, f"select count(distinct {key}) from staged where broken = 0")  # noqa: S608 - our own name
         intake.duplicates = sound - intake.accepted
         return
-    relation(con, _table(run.home, name), "stored")
-    _compare(run)
-    fresh = "select count(*) from candidates anti join known using (file, source_row) where is_first"
-    intake.accepted = _one(con, fresh)
-    repeated = _one(con, "select count(*) from candidates where not is_first") + _one(con, "select count(*) from known")
-    intake.duplicates = repeated
+    _compare(run, name)
     if name == "events":
         for event, num_new, num_late in con.execute(read_sql("new_by_event")).fetchall():
             intake.by_event[str(event)] = num_new
             intake.late += num_late
+        intake.accepted = sum(intake.by_event.values())
+    else:
+        intake.accepted = _one(con, "select count(*) from candidates anti join known using (file, source_row) where is_first")
+    intake.duplicates = _one(con, "select count(*) from repeated where not is_first") + _one(con, "select count(*) from known")
     if intake.late:
         run.tell(f"{name}: {intake.late:,} late events, older than the newest one that was there; they are accepted")
 
 
-def _compare(run: Ingest) -> None:
-    """Find equal rows among the staged ones, and those that ``stored`` holds; makes ``candidates`` and ``known``."""
+def _compare(run: Ingest, name: str) -> None:
+    """Find equal rows among the staged ones, and those that the table holds; makes ``repeated``, ``known``, ``candidates``."""
+    run.staged[name].show(run.con)
+    relation(run.con, _table(run.home, name), "stored")
+    if run.compared == name:
+        return
     run.con.execute(read_sql("repeated"), {"keep": run.recipe.contracts.duplicates == "keep"})
     run.con.execute(read_sql("candidates"))
     run.con.execute(read_sql("known"))
+    run.compared = name
 
 
 def _one(con: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -333,7 +339,7 @@ def _write(run: Ingest, name: str) -> None:
         "mapped_columns": json.dumps(sorted(staged.spec.columns)),
     }
     if name in APPENDED:
-        _compare(run)
+        _compare(run, name)
         _table(run.home, name).append(_fresh(run, name), metadata=about)
     else:
         run.con.execute(read_sql(f"newest_{name}"))

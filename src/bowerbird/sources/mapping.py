@@ -78,12 +78,10 @@ def map_columns(spec: TableSource, raw: RawFile, *, table: str) -> Expressions:
             made.columns[ours] = made.bind(raw.stem) + "::varchar"
         elif ours in TIMES[table]:
             made.columns[ours] = _time(raw, theirs, spec, made)
-            made.columns[ours + GIVEN] = f"({text_of(raw, theirs)} is not null)"
+            made.columns[ours + GIVEN] = f"({_given(raw, theirs)} is not null)"
         elif ours in NUMBERS[table]:
-            is_typed = NUMERIC.match(raw.types[theirs]) is not None  # there, NaN is a number that was given
-            given = source_column(raw, theirs) if is_typed else text_of(raw, theirs)
-            made.columns[ours] = f"try_cast({given} as double)"
-            made.columns[ours + GIVEN] = f"({given} is not null)"
+            made.columns[ours] = f"try_cast({_given(raw, theirs)} as double)"
+            made.columns[ours + GIVEN] = f"({_given(raw, theirs)} is not null)"
         else:
             made.columns[ours] = text_of(raw, theirs)
     return made
@@ -105,10 +103,21 @@ def text_of(raw: RawFile, name: str) -> str:
         whole = f"isfinite({column}) and trunc({column}) = {column} and abs({column}) < {LARGEST:.0f}"
         return f"(case when isnan({column}) then null when {whole} then {column}::bigint::varchar else {column}::varchar end)"
     if kind == "VARCHAR":
-        return f"nullif(trim({column}, {BLANK}), '')"
+        return trimmed(column)
     if NUMERIC.match(kind) or kind in ("BOOLEAN", "UUID", "DATE") or kind.startswith("TIMESTAMP"):
         return f"{column}::varchar"
-    return f"nullif(trim({column}::varchar, {BLANK}), '')"
+    return trimmed(f"{column}::varchar")
+
+
+def _given(raw: RawFile, name: str) -> str:
+    """Return a typed column as it is, for there NaN is a number that was given, and a text trimmed."""
+    return text_of(raw, name) if raw.types[name] == "VARCHAR" else source_column(raw, name)
+
+
+def trimmed(column: str) -> str:
+    """Return a text without blanks around it, null where nothing is left; trimming is slow, so it is done where it must be."""
+    is_plain = f"left({column}, 1) between '!' and '~' and right({column}, 1) between '!' and '~'"
+    return f"(case when {is_plain} then {column} else nullif(trim({column}, {BLANK}), '') end)"
 
 
 def _categories(raw: RawFile, names: tuple[str, ...], spec: TableSource, made: Expressions) -> str:

@@ -1,4 +1,4 @@
--- one row per event type of the new events; late are those before the newest event of the table
+-- one row per event type of the new rows; late are those before the newest row of the table
 with
 newest as (
     select max(timestamp) as timestamp from stored
