@@ -2,8 +2,147 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bowerbird import Interactions, build_model, load_model
+from bowerbird.data.sequences import Sequences
+from bowerbird.errors import RecipeError
+from bowerbird.models.base import Model
+from bowerbird.models.sasrec import SasrecConfig
 from bowerbird.testing import ModelConformance
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Such small products are slower on two threads, on a busy machine by far."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class TestSasrec(ModelConformance):
     name = "sasrec"
+    expected_ndcg = None
+
+    @pytest.mark.slow
+    def test_the_metric_is_the_expected_one(self, request: pytest.FixtureRequest) -> None:
+        super().test_the_metric_is_the_expected_one(request)
+
+
+def circle(num_users: int = 40, num_items: int = 10, length: int = 12) -> pd.DataFrame:
+    """Everybody walks through the items in a circle, each from another item on."""
+    rows = [(f"u{user}", (user + step) % num_items, step) for user in range(num_users) for step in range(length)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+
+
+def fit(frame: pd.DataFrame, *, seed: int = 1, **config: float) -> Model:
+    return build_model("sasrec", seed=seed, **config).fit(Interactions.from_frame(frame))
+
+
+def next_items(model: Model, history: list[int]) -> list[int]:
+    frame = pd.DataFrame({"user_id": "new", "item_id": history})
+    return model.recommend(["new"], k=3, history=frame, exclude_seen=False)["item_id"].tolist()
+
+
+def sizes(num_users: int, length: int, num_items: int) -> tuple[Sequences, int]:
+    items = np.arange(num_users * length, dtype=np.int64) % num_items
+    return Sequences(items, np.arange(num_users + 1, dtype=np.int64) * length), num_items
+
+
+def test_a_user_who_was_not_there_in_training_is_served_from_the_history() -> None:
+    model = fit(circle(), num_epochs=30)
+    assert next_items(model, [4, 5, 6])[0] == 7
+    assert next_items(model, [9])[0] == 0
+
+
+def test_only_the_last_events_are_read() -> None:
+    model = fit(circle(), num_epochs=2, max_length=3)
+    assert next_items(model, [1, 1, 1, 4, 5, 6]) == next_items(model, [4, 5, 6])
+
+
+def test_the_search_measures_each_epoch_and_freezes_the_best() -> None:
+    model = fit(circle(), max_epochs=8)
+    measured = {point.epoch: point.validation for point in model.curve}
+    frozen = model.frozen_config()
+    assert list(measured) == list(range(1, len(measured) + 1))
+    assert frozen["num_epochs"] == max(measured, key=lambda epoch: measured[epoch] or 0)
+    assert None not in frozen.values(), "a frozen recipe leaves nothing to a rule"
+
+
+def test_a_frozen_recipe_trains_without_a_hold_out_to_the_same_lists() -> None:
+    searched = fit(circle(), max_epochs=8)
+    refitted = fit(circle(), **searched.frozen_config())
+    assert [point.validation for point in refitted.curve] == [None] * searched.frozen_config()["num_epochs"]
+    users = circle()["user_id"].unique()
+    pd.testing.assert_frame_equal(searched.recommend(users, k=5), refitted.recommend(users, k=5), check_exact=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_seed_gives_the_same_losses_and_bit_identical_lists(threads: int) -> None:
+    torch.set_num_threads(threads)
+    first, second, other = (fit(circle(), seed=seed, max_epochs=6, num_negatives=4) for seed in (1, 1, 2))
+    torch.set_num_threads(1)
+    users = circle()["user_id"].unique()
+    assert first.curve == second.curve != other.curve
+    pd.testing.assert_frame_equal(first.recommend(users), second.recommend(users), check_exact=True)
+
+
+def test_fitting_leaves_the_global_generator_alone() -> None:
+    state = torch.random.get_rng_state()
+    fit(circle(), max_epochs=2)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_batch_of_mixed_lengths_gives_what_single_requests_give() -> None:
+    model = fit(circle(), num_epochs=3)
+    lengths = [1, 2, 5, 9, 60]
+    history = pd.concat([circle(1, 10, length).assign(user_id=f"new {length}") for length in lengths])
+    pairs = pd.DataFrame([(f"new {length}", item) for length in lengths for item in range(10)], columns=["user_id", "item_id"])
+    single = [model.score(part, history=history) for _, part in pairs.groupby("user_id", sort=False)]
+    np.testing.assert_allclose(model.score(pairs, history=history), np.concatenate(single), rtol=1e-6)
+
+
+def test_events_without_evidence_are_not_read() -> None:
+    frame = circle().assign(weight=1.0)
+    noise = frame.assign(item_id=99, weight=0.0)
+    model, noisy = fit(frame, num_epochs=3), fit(pd.concat([frame, noise]), num_epochs=3)
+    first, second = (m.recommend(["u0", "u1"], k=10, exclude_seen=False) for m in (model, noisy))
+    assert first["item_id"].tolist() == second["item_id"].tolist()
+
+
+def test_without_an_order_to_learn_from_popular_items_stand_in(tmp_path: Path) -> None:
+    model = fit(circle(length=1))
+    assert set(model.recommend(["u0"], k=3)["source"]) == {"fallback"}
+    model.save(tmp_path / "model")
+    assert set(load_model(tmp_path / "model").recommend(["u0"], k=3)["source"]) == {"fallback"}
+
+
+def test_defaults_follow_the_size_of_the_data() -> None:
+    def rules(num_users: int, length: int, num_items: int) -> tuple[float | None, ...]:
+        sequences, num_items = sizes(num_users, length, num_items)
+        used = SasrecConfig().with_defaults(sequences, num_items=num_items)
+        return used.num_blocks, used.max_length, used.dropout, used.num_negatives, used.batch_tokens, used.max_epochs
+
+    assert rules(20, 9, 20) == (1, 50, 0.5, 0, 256, 30)
+    assert rules(22_000, 7, 12_000) == (1, 50, 0.5, 512, 1024, 19)
+    assert rules(600, 101, 7000) == (1, 50, 0.2, 512, 512, 6)
+    assert rules(6000, 170, 3400) == (2, 200, 0.2, 512, 4096, 16)
+    assert rules(70_000, 166, 10_000) == (2, 200, 0.2, 512, 4096, 3)
+
+
+def test_a_given_setting_is_not_overruled() -> None:
+    sequences, num_items = sizes(20, 9, 20)
+    used = SasrecConfig(dropout=0.0, num_negatives=7).with_defaults(sequences, num_items=num_items)
+    assert (used.dropout, used.num_negatives) == (0.0, 7)
+
+
+def test_heads_that_do_not_divide_the_width_are_an_error() -> None:
+    with pytest.raises(RecipeError, match="no multiple of num_heads 3"):
+        build_model("sasrec", num_heads=3)

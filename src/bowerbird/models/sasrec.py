@@ -47,10 +47,8 @@ class SasrecConfig(ModelConfig):
     """Attention heads; they must divide the width."""
     max_length: int | None = Field(default=None, ge=1, le=1000)
     """How many of a user's last events are read."""
-    input_dropout: float | None = Field(default=None, ge=0, le=0.9)
-    """Share of the numbers read that are zeroed in training."""
     dropout: float | None = Field(default=None, ge=0, le=0.9)
-    """The same inside the blocks."""
+    """Share of the numbers, read and inside the blocks, that are zeroed in training."""
     num_negatives: int | None = Field(default=None, ge=0)
     """Uniform draws against which all targets of a batch are scored; 0 takes all items."""
     batch_tokens: int | None = Field(default=None, ge=16)
@@ -75,21 +73,28 @@ class SasrecConfig(ModelConfig):
     def with_defaults(self, sequences: Sequences, *, num_items: int) -> SasrecConfig:
         """Fill in what is None, for T targets (events with one before them) of U users on V items.
 
-        - one block below 1 M targets, else two;
-        - the last 50 events are read; dropout 0.2 on what is read, 0.5 in the blocks;
-        - all items are scored where V is at most 1,000, else 512 negatives;
-        - batches of T / 128 targets, rounded to a power of two, at least 256 and at most 4,096;
-        - at most 30 epochs.
+        - One block up to 1 M targets, two beyond. The last 50 events are read; beyond 1 M targets the last 200 where users
+          have more than 50 on average.
+        - All items are scored where V is at most 1,000, else 512 negatives: 256 reached clearly less on two logs.
+        - Batches of T / 128 targets, to the nearest power of two, at least 256 and at most 4,096: small data wants steps.
+        - The search may train 280,000 + 100 U + 15 T (T / 1 M)^2 targets, at most 30 M, and tries at most 30 epochs. A small
+          log is done within seconds; the largest trains 60 M targets (or two epochs), search and refit together.
+        - Dropout 0.5 where items are rare (T below 20 V) and 12 epochs or more may be tried, else 0.2: what ends sooner has
+          not begun to overfit.
         """
         num_targets = max(sequences.num_targets, 1)
+        num_users = max(int((sequences.lengths > 0).sum()), 1)
+        is_large = num_targets > 1_000_000
+        budget = min(280_000 + 100 * num_users + 15 * num_targets * (num_targets / 1e6) ** 2, 30e6)
+        max_epochs = int(np.clip(round(budget / num_targets), 1, 30))
+        dropout = 0.5 if num_targets < 20 * num_items and max_epochs >= 12 else 0.2
         rules = {
-            "num_blocks": 1 if num_targets < 1_000_000 else 2,
-            "max_length": 50,
-            "input_dropout": 0.2,
-            "dropout": 0.5,
-            "num_negatives": 0 if num_items <= 1000 else 512,
+            "num_blocks": 2 if is_large else 1,
+            "max_length": 200 if is_large and num_targets > 50 * num_users else 50,
+            "dropout": dropout,
+            "num_negatives": 512 if num_items > 1000 else 0,
             "batch_tokens": int(np.clip(2 ** round(math.log2(num_targets / 128)), 256, 4096)),
-            "max_epochs": 30,
+            "max_epochs": max_epochs,
         }
         given = self.model_dump()
         return SasrecConfig.model_validate(given | {key: value for key, value in rules.items() if given[key] is None})
@@ -104,7 +109,7 @@ class SasrecNetwork(SequenceNetwork):
         self.items = nn.Embedding(len(counts_V), width)
         self.biases = nn.Parameter(torch.zeros(len(counts_V)))
         self.places = nn.Embedding(config.max_length or 1, width)
-        self.dropout = Dropout(config.input_dropout or 0.0, generator=generator)
+        self.dropout = Dropout(config.dropout or 0.0, generator=generator)
         block = partial(Block, width, num_heads=config.num_heads, dropout=config.dropout or 0.0, generator=generator)
         self.blocks = nn.ModuleList([block() for _ in range(config.num_blocks or 1)])
         self.norm = nn.LayerNorm(width)
