@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from bowerbird.models.topk import top_k
+
 BLOCK_PRODUCTS = 20_000_000  # a block of items needs at most so many multiplications, so at most 240 MB
+PADDED = 2_000_000  # so many values, padding included, are looked at together
 
 
 def cosine_neighbours(confidence: csr_array, *, num_neighbors: int, shrinkage: float = 0.0) -> csr_array:
@@ -26,7 +29,8 @@ def cosine_neighbours(confidence: csr_array, *, num_neighbors: int, shrinkage: f
         product.sort_indices()
         rows = np.repeat(np.arange(start, stop), np.diff(product.indptr))
         values = product.data / (norms[rows] * norms[product.indices] + shrinkage)
-        kept = _nearest(rows, product.indices, values, num_neighbors)
+        values[(rows == product.indices) | (values <= 0)] = -np.inf
+        kept = _nearest(product.indptr, values, num_neighbors)
         parts.append((rows[kept], product.indices[kept], values[kept]))
     rows, columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
     return csr_array((values, (rows, columns)), shape=(len(norms), len(norms)))
@@ -45,11 +49,24 @@ def _blocks(confidence: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _nearest(
-    rows: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float64], num_neighbors: int
-) -> NDArray[np.int64]:
-    """Choose the entries with the largest values of each row; they come ordered by row, then column."""
-    candidates = np.flatnonzero((rows != columns) & (values > 0))
-    order = candidates[np.lexsort((-values[candidates], rows[candidates]))]  # stable: the column breaks ties
-    first = np.searchsorted(rows[order], rows[order])
-    return order[np.arange(len(order)) - first < num_neighbors]
+def _nearest(indptr: NDArray[np.int32], values: NDArray[np.float64], num_neighbors: int) -> NDArray[np.int64]:
+    """Choose the places of the largest values of each row, the first ones where the last is tied; -inf is never chosen.
+
+    Rows of like length lie side by side in one array, padded with -inf: that is ten times faster than sorting all values.
+    """
+    lengths = np.diff(indptr)
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    parts, start = [np.zeros(0, np.int64)], 0
+    while start < len(order):
+        widths = lengths[order[start:]]
+        fits = np.arange(1, len(widths) + 1) * widths.astype(np.int64) <= PADDED
+        stop = start + max(1, int(fits.argmin()) if not fits.all() else len(fits))
+        rows, width = order[start:stop], int(lengths[order[stop - 1]])
+        is_there = np.arange(width) < lengths[rows][:, None]
+        places = np.where(is_there, indptr[rows][:, None] + np.arange(width), 0)
+        chosen, _ = top_k(np.where(is_there, values[places], -np.inf), num_neighbors)
+        row, column = np.nonzero(chosen >= 0)
+        parts.append(places[row, chosen[row, column]])
+        start = stop
+    return np.concatenate(parts)
