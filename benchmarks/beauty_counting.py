@@ -1,6 +1,6 @@
 """The rows of the counting model, item-kNN and popularity on Amazon Beauty, leave-last-out, full ranking.
 
-    python -m benchmarks.beauty_counting [--data ../shared/data/amazon-beauty]
+    python benchmarks/beauty_counting.py [--data ../shared/data/amazon-beauty]
 
 Fitted on all but the last two events of a user, queried with all but the last, what was seen left out; recall@10 and NDCG@10
 of the last event, over all users. Places that a model leaves open go to popular items, as everywhere.
