@@ -296,8 +296,10 @@ def main() -> None:
     as_json = "--json" in sys.argv
     atexit.register(_hush)  # first in, so last out: after Prefect has ended its server
     try:
-        code = app(standalone_mode=False)
-        sys.exit(code or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # typer has caught Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Interrupted", "stopped by Ctrl-C; nothing half-done remains", "run again", INTERRUPTED, as_json)
     except TyperException as error:
