@@ -9,7 +9,8 @@ import duckdb
 
 from bowerbird.recipe import Recipe
 from bowerbird.warehouse.connection import connect
-from bowerbird.warehouse.features import FEATURES, prepare, statement
+from bowerbird.warehouse.features import FEATURES, prepare
+from bowerbird.warehouse.inputs import statement
 
 Rows = list[tuple[Any, ...]]  # Any: what a table holds
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,14 +54,15 @@ def log(text: str, con: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckD
 
 
 def run(con: duckdb.DuckDBPyConnection, name: str, *, cut_off: float, recipe: Recipe) -> list[dict[str, Any]]:  # Any: see Rows
-    """Return the rows of one file as of a day, with what it builds on."""
+    """Return the rows of one file as of a day, of all users, with what it builds on."""
     prepare(con, recipe, cut_off=day(cut_off))
     moments = {"cut_off": day(cut_off)}
     if name in FEATURES[1:]:
         con.execute("drop table if exists numbered")
         con.execute(f"create temp table numbered as {statement('interactions')}", moments)
         con.execute("create or replace temp view interactions as select *, rowid as position from numbered")
-    found = con.execute(statement(name), moments)
+    bounds = {"first_user": "", "last_user": "\U0010ffff"} if name == "user_sequences" else {}
+    found = con.execute(statement(name), moments | bounds)
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

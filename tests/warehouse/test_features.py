@@ -153,6 +153,15 @@ def test_log_without_sessions_loads_without_them() -> None:
     assert load_interactions(log("1 ann tea view"), recipe(), cut_off=day(9)).interactions.sessions is None
 
 
+def test_sequences_written_range_by_range_are_those_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    con = connected(random_log(9, num_rows=200, first=0, last=60))
+    whole = built(con, recipe(), cut_off=50, folder=tmp_path / "whole")["user_sequences"]
+    monkeypatch.setattr(features, "RANGE", 40)
+    parts = built(con, recipe(), cut_off=50, folder=tmp_path / "parts")["user_sequences"]
+    assert pq.ParquetFile(tmp_path / "parts" / "user_sequences.parquet").num_row_groups > 2
+    assert whole.num_rows == 5 and parts.equals(whole)
+
+
 def test_no_events_before_the_cut_off_is_an_error_for_models_but_not_for_features(tmp_path: Path) -> None:
     con = log("5 ann tea view")
     with pytest.raises(DataError, match="no interactions before 2026-01-03 00:00"):
@@ -196,7 +205,7 @@ def test_recipe_without_events_has_no_features(tmp_path: Path) -> None:
 
 
 def test_each_file_says_its_grain_first_and_selects_from_final_last() -> None:
-    for name in (*FEATURES, "cancelled_events", "targets"):
+    for name in (*FEATURES, "cancelled_events", "targets", "user_ranges"):
         text = statement(name)
         assert text.startswith("-- one row per ") and "from final\n" in text and text == text.strip() + "\n", name
 

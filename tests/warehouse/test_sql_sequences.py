@@ -1,7 +1,8 @@
-"""user_sequences.sql and cooccurrence.sql: a handful of rows in and out."""
+"""user_sequences.sql, user_ranges.sql and cooccurrence.sql: a handful of rows in and out."""
 
 from __future__ import annotations
 
+from bowerbird.warehouse.inputs import statement
 from tests.warehouse.log import columns, day, log, recipe, run
 
 
@@ -21,6 +22,19 @@ def test_sequence_leaves_out_what_is_no_evidence() -> None:
     con = log("1 ann tea purchase\n2 ann tea refund\n3 ann cup view\n4 bob tea purchase\n5 bob tea refund")
     rows = run(con, "user_sequences", cut_off=9, recipe=recipe())
     assert columns(rows, "user_id", "item_ids") == [("ann", ["cup"])]
+
+
+def test_sequences_come_from_the_first_to_the_last_user() -> None:
+    con = log("1 ann tea view\n1 bob tea view\n1 cat tea view\n1 dan tea view")
+    run(con, "user_sequences", cut_off=9, recipe=recipe())
+    bounds = {"cut_off": day(9), "first_user": "bob", "last_user": "cat"}
+    assert [row[0] for row in con.execute(statement("user_sequences"), bounds).fetchall()] == ["bob", "cat"]
+
+
+def test_ranges_keep_users_whole_and_leave_none_out() -> None:
+    con = log("")
+    con.execute("create temp table interactions as select unnest(['a', 'a', 'a', 'a', 'a', 'b', 'c', 'd', 'd']) as user_id")
+    assert con.execute(statement("user_ranges"), {"num_rows": 3}).fetchall() == [("a", "a"), ("b", "b"), ("c", "d")]
 
 
 def test_pairs_are_directed_and_weigh_one_over_their_distance() -> None:

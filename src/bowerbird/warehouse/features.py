@@ -1,16 +1,14 @@
 """Features of an event log as of a cut-off, each one SQL file; nothing at or after the cut-off is ever read.
 
-The connection holds the views ``events`` and, where there are any, ``items`` (see ``docs/reference/features.md``). A recipe's
-event types and its target condition become the small tables that the files join, since a recipe may change without a new ingest.
+The connection holds the views ``events`` and, where there are any, ``items``; ``docs/reference/features.md`` says what comes out.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib.resources import files
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,25 +16,20 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bowerbird.columns import EVENT, ITEM_ID, SESSION_ID, TIMESTAMP, USER_ID, WEIGHT
 from bowerbird.data.interactions import Ids, Interactions
-from bowerbird.errors import DataError, RecipeError, did_you_mean
-from bowerbird.recipe import EventSource, Recipe
+from bowerbird.errors import DataError
+from bowerbird.recipe import Recipe
+from bowerbird.warehouse.inputs import as_moment, find_cancelled, judge, register_catalogue, register_interactions, statement
 
 FEATURES: Final = ("interactions", "user_sequences", "item_popularity", "user_profiles", "item_profiles", "cooccurrence")
-CATALOGUE: Final = {
-    "item_id": "varchar",
-    "title": "varchar",
-    "categories": "varchar[]",
-    "price": "double",
-    "created_at": "timestamptz",
-}
-"""Columns of ``items`` that features read; one that the view lacks is null."""
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 BATCH: Final = 1_000_000
 """Rows that are held as texts at a time while interactions stream in."""
+RANGE: Final = 2_000_000
+"""Interactions whose lists are held at a time."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,24 +70,21 @@ def build_features(
 
 def prepare(con: duckdb.DuckDBPyConnection, recipe: Recipe, *, cut_off: datetime | int) -> None:
     """Set up what ``write_feature`` reads: event types, judged events, what was cancelled, the catalogue. Raises RecipeError."""
-    _judge(con, recipe)
-    _find_cancelled(con, as_moment(cut_off))
-    _register_catalogue(con)
+    judge(con, recipe)
+    find_cancelled(con, as_moment(cut_off))
+    register_catalogue(con)
 
 
 def write_feature(con: duckdb.DuckDBPyConnection, name: str, *, cut_off: datetime | int, folder: Path) -> FeatureTable:
     """Write one of ``FEATURES``; all but ``interactions`` read the file of that, so write it first."""
     path, partial = folder / f"{name}.parquet", folder / f".{name}.parquet.partial"
-    copied = con.execute(
-        f"copy ({statement(name)}) to $path (format parquet, compression zstd)",
-        {"cut_off": as_moment(cut_off), "path": str(partial)},
-    ).fetchone()
-    assert copied is not None
+    write = _copy_by_users if name == "user_sequences" else _copy
+    num_rows = write(con, name, as_moment(cut_off), partial)
     partial.replace(path)
     if name == "interactions":
-        _register_interactions(con, path)
-    logger.info("feature %s: %d rows", name, copied[0])
-    return FeatureTable(name, path, int(copied[0]))
+        register_interactions(con, path)
+    logger.info("feature %s: %d rows", name, num_rows)
+    return FeatureTable(name, path, num_rows)
 
 
 def load_interactions(
@@ -113,8 +103,8 @@ def load_interactions(
         Where there is no event before the cut-off.
     """
     moment = as_moment(cut_off)
-    _judge(con, recipe)
-    _find_cancelled(con, moment)
+    judge(con, recipe)
+    find_cancelled(con, moment)
     rows = con.sql(statement("interactions"), params={"cut_off": moment}).to_arrow_reader(BATCH)
     batches = [_shrink(batch) for batch in rows]
     table = pa.Table.from_batches(batches).unify_dictionaries() if batches else None
@@ -149,90 +139,32 @@ def load_targets(con: duckdb.DuckDBPyConnection, recipe: Recipe, *, start: datet
         ``user_id, item_id, is_repeat``, ordered by both ids; a repeat had a target event before ``start``, as known then.
     """
     moments = {"start": as_moment(start), "end": as_moment(end)}
-    _judge(con, recipe)
-    _find_cancelled(con, *moments.values())
+    judge(con, recipe)
+    find_cancelled(con, *moments.values())
     return con.execute(statement("targets"), moments).df()
 
 
-def statement(name: str) -> str:
-    """Return the text of ``sql/<name>.sql``."""
-    return (files("bowerbird.warehouse") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+def _copy(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime, path: Path) -> int:
+    copied = con.execute(
+        f"copy ({statement(name)}) to $path (format parquet, compression zstd)", {"cut_off": cut_off, "path": str(path)}
+    ).fetchone()
+    assert copied is not None
+    return int(copied[0])
 
 
-def as_moment(time: datetime | int) -> datetime:
-    """Turn a datetime (no zone means UTC) or microseconds since 1970 into a datetime in UTC, exact to the microsecond."""
-    if isinstance(time, pd.Timestamp):
-        time = time.as_unit("us").to_pydatetime()
-    if isinstance(time, datetime):
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    return EPOCH + timedelta(microseconds=int(time))
-
-
-def _judge(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> None:
-    """Create ``event_types`` and the view ``events_judged``: the events, and whether ``target_when`` holds."""
-    source = recipe.source.events
-    if source is None:
-        raise RecipeError(f"recipe {recipe.name} has no events", next_step="add [source.events]")
-    con.execute("create or replace temp table event_types (event varchar, weight double, is_target boolean, cancels varchar)")
-    targets = recipe.target.events if recipe.target else ()
-    con.executemany(
-        "insert into event_types values ($1, $2, $3, $4)",
-        [
-            (event, source.weights.get(event, 0.0), event in targets, source.cancels.get(event))
-            for event in sorted({*source.weights, *source.cancels})
-        ],
-    )
-    predicate = _predicate(con, source)  # of checked columns and variables, no values
-    con.execute(f"create or replace temp view events_judged as select *, {predicate} as holds from events")  # noqa: S608
-
-
-def _predicate(con: duckdb.DuckDBPyConnection, source: EventSource) -> str:
-    """Write ``target_when`` over checked columns; its values become variables, since a view cannot be bound."""
-    if source.target_when is None:
-        return "true"
-    known = _columns(con, "events")
-    for column in source.target_when.columns:
-        if column not in known:
-            raise RecipeError(
-                f"source.events.target_when names the column {column!r}; the events have {known}{did_you_mean(column, known)}",
-                next_step="map the column under source.events.columns, or mend the condition",
-            )
-    predicate, values = source.target_when.sql("target_when")
-    for name, value in values.items():
-        con.execute(f"set variable {name} = $value", {"value": value})
-    return re.sub(r"\$(target_when_\d+)", r"getvariable('\1')", predicate)
-
-
-def _find_cancelled(con: duckdb.DuckDBPyConnection, *cut_offs: datetime) -> None:
-    """Create ``cancelled_events``, with what was cancelled before each cut-off."""
-    con.execute("create or replace temp table cancelled_events (cut_off timestamptz, event_id varchar)")
-    for cut_off in set(cut_offs):
-        con.execute(f"insert into cancelled_events {statement('cancelled_events')}", {"cut_off": cut_off})
-
-
-def _register_catalogue(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the view ``catalogue``: the columns of ``items`` that features read, no rows where there is no such view."""
-    known = _columns(con, "items")
-    columns = ", ".join(f"{name if name in known else 'null'}::{kind} as {name}" for name, kind in CATALOGUE.items())
-    source = "from items" if known else "where false"
-    con.execute(f"create or replace temp view catalogue as select {columns} {source}")
-
-
-def _register_interactions(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create the view ``interactions`` over its file; the row number is the ``position`` that the other features order by."""
-    con.read_parquet([str(path)], file_row_number=True).create_view("interactions_file", replace=True)
-    con.execute(
-        "create or replace temp view interactions as "
-        "select * exclude (file_row_number), file_row_number as position from interactions_file"
-    )
-
-
-def _columns(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """List a table's or view's columns; empty where there is none of that name."""
-    found = con.execute(
-        "select column_name from information_schema.columns where table_name = $table order by ordinal_position", {"table": table}
-    )
-    return [str(row[0]) for row in found.fetchall()]
+def _copy_by_users(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime, path: Path) -> int:
+    """Write range by range of users into one file: DuckDB cannot spill lists, so it is given few of them at a time."""
+    ranges = con.execute(statement("user_ranges"), {"num_rows": RANGE}).fetchall() or [("", "")]
+    num_rows = 0
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for first, last in ranges:
+            bounds = {"cut_off": cut_off, "first_user": first, "last_user": last}
+            table = con.sql(statement(name), params=bounds).to_arrow_table()
+            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+            writer.write_table(table)
+            num_rows += table.num_rows
+    return num_rows
 
 
 def _shrink(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -245,7 +177,7 @@ def _shrink(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
     """Return the codes of a dictionary column, in order of appearance; -1 for null."""
-    return np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]).astype(np.int32)
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]).astype(np.int32, copy=False)
 
 
 def _sorted_codes(column: pa.ChunkedArray, *, also: Ids | None = None) -> tuple[NDArray[np.int32], Ids]:
@@ -253,4 +185,4 @@ def _sorted_codes(column: pa.ChunkedArray, *, also: Ids | None = None) -> tuple[
     values = column.chunk(0).dictionary.to_numpy(zero_copy_only=False).astype(object)
     distinct = np.unique(values if also is None else np.concatenate([values, np.asarray(also, object)]))
     places = pd.Index(distinct).get_indexer(pd.Index(values))
-    return places.astype(np.int32)[_codes(column)], distinct
+    return places.astype(np.int32, copy=False)[_codes(column)], distinct
