@@ -437,3 +437,18 @@ def test_sums_add_up_whatever_comes(tmp_path_factory: pytest.TempPathFactory, ro
     assert (second.committed, second.tables["events"].accepted) == ([], 0)
     assert len(rows_of(home, "events")) == first.tables["events"].accepted
     assert len(rows_of(home, "quarantine")) == first.tables["events"].num_quarantined
+
+
+def test_source_that_changes_while_it_is_read_adds_nothing(home: Home, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(num: int) -> pa.Table:
+        return pa.table({"user": ["u1"] * num, "item": [str(n) for n in range(num)], "at": ["2024-01-01"] * num})
+
+    pq.write_table(rows(3), source / "events.parquet")
+
+    def change(*_: object) -> None:
+        pq.write_table(rows(5), source / "events.parquet")
+
+    monkeypatch.setattr("bowerbird.sources.ingest._stop_if_too_many", change)
+    with pytest.raises(SourceError, match="the source has changed in between"):
+        take(home, source, events_recipe(path="events.parquet"))
+    assert rows_of(home, "events") == []

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from bowerbird import columns as c
 from bowerbird.errors import DataError, HomeError, RecipeError, SourceError
@@ -340,7 +341,7 @@ def _write(run: Ingest, name: str) -> None:
     }
     if name in APPENDED:
         _compare(run, name)
-        _table(run.home, name).append(_fresh(run, name), metadata=about)
+        _append(run, name, about)
     else:
         run.con.execute(read_sql(f"newest_{name}"))
         if not _differs(run):
@@ -351,9 +352,33 @@ def _write(run: Ingest, name: str) -> None:
     run.report.committed.append(name)
 
 
-def _fresh(run: Ingest, name: str) -> pa.RecordBatchReader:
-    bound = {"files": run.staged[name].files, "run_id": run.report.run_id}
-    return run.con.sql(read_sql("fresh"), params=bound).to_arrow_reader(ROWS_A_BATCH)
+def _append(run: Ingest, name: str, about: dict[str, str]) -> None:
+    """Commit the new rows with all their columns; raises SourceError where they are not as many as were counted."""
+    staged, expected = run.staged[name], run.report.tables[name].accepted
+    staged.show_all_columns(run.con)
+    run.con.execute(read_sql("candidates"))
+    bound = {"files": staged.files, "run_id": run.report.run_id}
+    reader = run.con.sql(read_sql("fresh"), params=bound).to_arrow_reader(ROWS_A_BATCH)
+    changed: list[SourceError] = []
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        num_rows = 0
+        for batch in reader:
+            num_rows += batch.num_rows
+            yield batch
+        if num_rows != expected:
+            changed.append(
+                SourceError(
+                    f"{name}: {expected:,} new rows were counted, then {num_rows:,} were read; the source has changed in between",
+                    next_step="run again when nobody writes to the source; nothing was added to the table",
+                )
+            )
+            raise changed[0]  # ends the write before its commit
+
+    try:
+        _table(run.home, name).append(pa.RecordBatchReader.from_batches(reader.schema, counted()), metadata=about)
+    except DeltaError as error:
+        raise changed[0] if changed else error from error
 
 
 def _differs(run: Ingest) -> bool:

@@ -30,25 +30,29 @@ REQUIRED = {
     "feedback": (c.ITEM_ID, c.TIMESTAMP, c.POSITION, c.CLICK, c.PROPENSITY),
 }
 QUERY = """
-copy (
-    with
-    mapped as (
-        select {mapped}
-        from read_parquet($path, file_row_number = true) as raw
-    ),
-    chosen as (
-        select {event} from mapped where is_malformed or ({only_when})
-    ),
-    tagged as (
-        select *, case when is_malformed then 1 else {mask} end as broken from chosen
-    ),
-    final as (
-        select {columns}, $file::integer as file, source_row, broken{identity}, case when broken <> 0 then {raw} end as raw
-        from tagged
-    )
-    select * from final
-) to $target (format parquet, compression snappy)
+with
+mapped as (
+    select {mapped}
+    from read_parquet($path, file_row_number = true) as raw
+),
+chosen as (
+    select {event} from mapped where is_malformed or ({only_when})
+),
+tagged as (
+    select *, case when is_malformed then 1 else {mask} end as broken from chosen
+),
+final as (
+    select {columns}, $file::integer as file, source_row, broken{identity}, case when broken <> 0 then {raw} end as raw
+    from tagged
+)
+select * from final
 """
+STAGE = "copy (select {columns} from {rows}) to $target (format parquet, compression snappy)"
+JUDGED = {
+    "events": "file, source_row, broken, identity, raw, event, timestamp",
+    "feedback": "file, source_row, broken, identity, raw",
+}
+"""What rows that are appended are judged by; their other columns are read again when they are written, if they are new."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,17 @@ class Staged:
     rules: tuple[RowRule, ...]
     raws: tuple[RawFile, ...]
     paths: tuple[Path, ...]
+    views: tuple[str, ...]
+    """For each file, the view that types and tags its rows."""
 
     def show(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Make the temporary view ``staged`` over this table's rows."""
+        """Make the view ``staged`` over what was staged of this table's rows."""
         con.from_parquet([str(path) for path in self.paths], union_by_name=True).create_view("staged", replace=True)
+
+    def show_all_columns(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Make the view ``staged`` over this table's rows with all their columns, read from the source again."""
+        every = " union all by name ".join(f"select * from {view}" for view in self.views)  # noqa: S608 - our own names
+        con.sql(every).create_view("staged", replace=True)
 
     @property
     def files(self) -> list[str]:
@@ -126,8 +137,9 @@ def stage(
 ) -> Staged:
     """Type, tag and identify all rows of a table's files.
 
-    Staged columns are ours and the recipe's extra ones, then ``file`` (number), ``source_row`` (from 1), ``broken`` (the mask
-    of broken rules), ``identity`` (events and feedback) and ``raw`` (JSON of the source's columns, of rejected rows).
+    Staged columns are ours and the recipe's extra ones (of events and feedback those that they are judged by), then ``file``
+    (number), ``source_row`` (from 1), ``broken`` (the mask of broken rules), ``identity`` (events and feedback) and ``raw``
+    (JSON of the source's columns, of rejected rows).
 
     Raises
     ------
@@ -136,15 +148,17 @@ def stage(
     """
     folder.mkdir(parents=True, exist_ok=True)
     compiled = RuleSet.compile(rules)
-    paths = []
+    paths, views = [], []
     for number, raw in enumerate(raws):
         made = map_columns(spec, raw, table=table)
-        target = folder / f"{number:05d}.parquet"
         query = _query(table, spec, raw, made, compiled)
-        bound = {**made.values, **compiled.values, "path": str(raw.path), "target": str(target), "file": number}
+        bound = {**made.values, **compiled.values, "path": str(raw.path), "file": number}
         used = set(re.findall(r"\$(\w+)", query))  # a time zone, say, is not asked for where times carry their own
+        target, view = folder / f"{number:05d}.parquet", f"{table}_rows_{number}"
         try:
-            con.execute(query, {name: value for name, value in bound.items() if name in used})
+            rows = con.sql(query, params={name: value for name, value in bound.items() if name in used})
+            rows.create_view(view, replace=True)  # lazy, with its parameters
+            con.execute(STAGE.format(columns=JUDGED.get(table, "*"), rows=view), {"target": str(target)})
         except (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.IOException) as error:
             if "space left" in str(error) or "max_temp_directory_size" in str(error):
                 raise
@@ -153,7 +167,8 @@ def stage(
                 next_step="write the file again; it is damaged",
             ) from error
         paths.append(target)
-    return Staged(table, spec, tuple(rules), tuple(raws), tuple(paths))
+        views.append(view)
+    return Staged(table, spec, tuple(rules), tuple(raws), tuple(paths), tuple(views))
 
 
 def _query(table: str, spec: TableSource, raw: RawFile, made: Expressions, compiled: RuleSet) -> str:
@@ -200,7 +215,7 @@ def _identity(kept: list[str], table: str, made: Expressions) -> str:
 
     every = f"concat({', '.join(part(name) for name in sorted(kept))})"
     own = f"coalesce({part(c.EVENT_ID)}, {every})" if c.EVENT_ID in made.columns else every
-    return f"md5({own})::uuid"
+    return f"md5_number({own})::uuid"  # half the cost of reading the hex digits back
 
 
 def check_condition(names: list[str], spec: TableSource, where: str) -> None:
