@@ -294,6 +294,7 @@ def data_ingest(
 def main() -> None:
     """Run the command line and end the process with the exit code that the outcome has."""
     as_json = "--json" in sys.argv
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin cost tenfold on a busy machine
     atexit.register(_hush)  # first in, so last out: after Prefect has ended its server
     try:
         code = app(standalone_mode=False) or 0

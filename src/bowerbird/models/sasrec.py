@@ -76,7 +76,8 @@ class SasrecConfig(ModelConfig):
         - One block up to 1 M targets, two beyond. The last 50 events are read; beyond 1 M targets the last 200 where users
           have more than 50 on average.
         - All items are scored where V is at most 1,000, else 512 negatives: 256 reached clearly less on two logs.
-        - Batches of T / 128 targets, to the nearest power of two, at least 256 and at most 4,096: small data wants steps.
+        - Batches of T / 128 targets, to the nearest power of two, from 256 to 1,024, beyond 1 M targets to 4,096: with few
+          epochs, steps are worth more than large products.
         - The search may train 280,000 + 100 U + 15 T (T / 1 M)^2 targets, at most 30 M, and tries at most 30 epochs. A small
           log is done within seconds; the largest trains 60 M targets (or two epochs), search and refit together.
         - Dropout 0.5 where items are rare (T below 20 V) and 12 epochs or more may be tried, else 0.2: what ends sooner has
@@ -93,7 +94,7 @@ class SasrecConfig(ModelConfig):
             "max_length": 200 if is_large and num_targets > 50 * num_users else 50,
             "dropout": dropout,
             "num_negatives": 512 if num_items > 1000 else 0,
-            "batch_tokens": int(np.clip(2 ** round(math.log2(num_targets / 128)), 256, 4096)),
+            "batch_tokens": int(np.clip(2 ** round(math.log2(num_targets / 128)), 256, 4096 if is_large else 1024)),
             "max_epochs": max_epochs,
         }
         given = self.model_dump()

@@ -145,11 +145,10 @@ def load_targets(con: duckdb.DuckDBPyConnection, recipe: Recipe, *, start: datet
 
 
 def _copy(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime, path: Path) -> int:
-    copied = con.execute(
+    ((num_rows,),) = con.execute(
         f"copy ({statement(name)}) to $path (format parquet, compression zstd)", {"cut_off": cut_off, "path": str(path)}
-    ).fetchone()
-    assert copied is not None
-    return int(copied[0])
+    ).fetchall()
+    return int(num_rows)
 
 
 def _copy_by_users(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime, path: Path) -> int:
