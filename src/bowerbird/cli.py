@@ -351,14 +351,14 @@ def _home(path: Path | None) -> Home:
 
 def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
     from bowerbird.application import recipe_path
-    from bowerbird.models import build_model
+    from bowerbird.models import check_config
     from bowerbird.recipe import load_recipe
 
     recipe = load_recipe(recipe_path(name), seed=seed, candidate=candidate)
     for model in recipe.models:
-        build_model(model.name, **model.config)
+        check_config(model.name, model.config)
     if candidate is not None:
-        build_model(candidate)
+        check_config(candidate, {})
     return recipe
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from bowerbird.errors import HomeError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from bowerbird.models.base import Model
+    from bowerbird.models.base import Model, ModelConfig
 
 MODELS = {
     "cooccurrence": "Cooccurrence",
@@ -23,6 +24,9 @@ MODELS = {
     "sasrec": "Sasrec",
 }
 
+CONFIGS = {"sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig")}
+"""Settings that lie apart from a model whose module takes seconds to import."""
+
 
 def known_models() -> list[str]:
     """Return the names that ``build_model`` takes."""
@@ -31,14 +35,21 @@ def known_models() -> list[str]:
 
 def build_model(name: str, *, seed: int = 1, **config: Any) -> Model:  # Any: the model's config checks the keys
     """Make a model that is not fitted yet. Raises RecipeError for an unknown name or key, or a value not allowed."""
-    kind = model_class(name)
+    checked = check_config(name, config)
+    return model_class(name)(checked, seed=seed)
+
+
+def check_config(name: str, config: Mapping[str, Any]) -> ModelConfig:  # Any: the model's config checks the keys
+    """Return a model's settings, without importing what the model computes with. Raises RecipeError like ``build_model``."""
+    module, kind_name = CONFIGS.get(name, ("", ""))
+    kind: type[ModelConfig] = getattr(import_module(module), kind_name) if module else model_class(name).Config
     try:
-        return kind(kind.Config.model_validate(config), seed=seed)
+        return kind.model_validate(config)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = list(kind.Config.model_fields)
+            known = list(kind.model_fields)
             message = f"model {name!r} has no key {key!r}; known: {', '.join(known) or 'none'}" + did_you_mean(key, known)
         else:
             message = f"model {name!r}: {key}: {first['msg']}, got {first['input']!r}"

@@ -13,7 +13,7 @@ from bowerbird.columns import USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.decision import RANDOM
-from bowerbird.models import build_model, load_model
+from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets
 from bowerbird.pipeline.run import Run, digest, environment
@@ -38,7 +38,7 @@ class Spec(BaseModel):
     @property
     def identity(self) -> str:
         """Equal for two specs that mean the same model, however they are labelled or what a fit chose."""
-        return digest([self.name, build_model(self.name, **self.config).config.model_dump(mode="json")])
+        return digest([self.name, check_config(self.name, self.config).model_dump(mode="json")])
 
 
 class Fitted(BaseModel):

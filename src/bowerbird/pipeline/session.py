@@ -144,7 +144,7 @@ def ingest_only(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds
     """Ingest without training; return the outcome."""
     with session(home, recipe, source, wait_seconds=wait_seconds) as run:
         with timed(run, "ingest"):
-            ingest_source(run)
-        outcome = outcome_of(run, "ingested")
+            report = ingest_source(run)
+        outcome = outcome_of(run, "ingested") | {"sentence": "; ".join(report.messages)}
         write_json(run.folder / OUTCOME, outcome)
         return outcome
