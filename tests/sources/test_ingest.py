@@ -294,7 +294,7 @@ def test_kill_between_the_two_commits_is_completed_by_the_next_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("bowerbird.sources.ingest._write", killed)
+        patch.setattr("bowerbird.sources.ingest.write_table", killed)
         with pytest.raises(KeyboardInterrupt):
             take(home, source)
     assert (len(rows_of(home, "quarantine")), len(rows_of(home, "events"))) == (1, 0)
