@@ -241,7 +241,9 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
 
 def _rules(decision: dict[str, Any]) -> tuple[report.Rule, ...]:  # Any: JSON
     return tuple(
-        report.Rule(name=str(rule["rule"]), asked=rule["asked"], found=rule["found"], passed=rule["passed"])
+        report.Rule(
+            name=rule["name"][:1].upper() + rule["name"][1:], asked=rule["asked"], found=rule["found"], passed=rule["passed"]
+        )
         for rule in decision["rules"]
     )
 

@@ -11,7 +11,7 @@ def decision_text(decision: dict[str, Any]) -> str:  # Any: JSON
     """Return the decision as Markdown: the sentence, then rule by rule."""
     lines = [f"## {decision['sentence']}", "", "| rule | asked | found | |", "| --- | --- | --- | --- |"]
     for rule in decision["rules"]:
-        cells = [str(rule["rule"]), rule["asked"], rule["found"], MARKS[rule["passed"]]]
+        cells = [f"{rule['rule']} {rule['name']}", rule["asked"], rule["found"], MARKS[rule["passed"]]]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
