@@ -1,8 +1,9 @@
 """What contracts cost on 10 million rows, against hand-written DuckDB SQL for the same in the same run.
 
-Run it with ``python benchmarks/contracts.py``. The same Parquet file, dirty in 3 % of its rows, is taken twice, each time in a
+Run it with ``python benchmarks/contracts.py``. The same Parquet file, dirty in 3.6 % of its rows, is taken twice, each time in a
 process of its own: by three plain statements (row rules, uniqueness, quarantine), and by Bowerbird's ingest with the contract
-in Great Expectations after it. It prints what a dated result holds.
+in Great Expectations after it. The plain statements run before and after, and their mean counts, since a shared machine is not
+equally fast all the time. It prints what a dated result holds.
 """
 
 from __future__ import annotations
@@ -97,19 +98,20 @@ def main() -> None:
     if asked.step:
         parts = STEPS[asked.step](asked.folder, asked.events, asked.memory_limit)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(json.dumps({"seconds": parts, "peak": peak}))
+        print(json.dumps({"seconds": parts, "peak": peak, "cpu": time.process_time()}))
         return
     print(f"{asked.events:,} rows; memory limit of DuckDB {asked.memory_limit}; {os.cpu_count()} cores, {platform.machine()}")
     print(", ".join(f"{name} {version(name)}" for name in ("duckdb", "great-expectations", "deltalake", "pyarrow")))
     print(f"Python {platform.python_version()}; commit {commit()}", flush=True)
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        found = {name: run(name, asked, Path(folder)) for name in STEPS}
-    for name in ("sql", "ours"):
+        found = {name: run(name.split()[0], asked, Path(folder)) for name in ("sample", "sql", "ours", "sql again")}
+    for name in ("sql", "ours", "sql again"):
         shown = ", ".join(f"{part} {seconds:.1f}" for part, seconds in found[name]["seconds"].items())
-        print(f"{name}: {shown}; peak memory {found[name]['peak']:.2f} GB")
-    compared = {name: sum(s for part, s in found[name]["seconds"].items() if part not in BESIDE) for name in ("sql", "ours")}
-    ratio, peak = compared["ours"] / compared["sql"], found["ours"]["peak"]
-    print(f"validation, uniqueness and quarantine: {compared['ours']:.1f} s against {compared['sql']:.1f} s, {ratio:.2f} times")
+        print(f"{name}: {shown}; {found[name]['cpu']:.1f} CPU seconds in all; peak memory {found[name]['peak']:.2f} GB")
+    compared = {name: sum(took for part, took in found[name]["seconds"].items() if part not in BESIDE) for name in found}
+    plain = (compared["sql"] + compared["sql again"]) / 2
+    ratio, peak = compared["ours"] / plain, found["ours"]["peak"]
+    print(f"validation, uniqueness and quarantine: {compared['ours']:.1f} s against {plain:.1f} s, {ratio:.2f} times")
     is_met = ratio <= ALLOWED_RATIO and peak <= ALLOWED_GIGABYTES
     print(f"target: at most {ALLOWED_RATIO} times and {ALLOWED_GIGABYTES} GB: {'met' if is_met else 'missed'}")
     sys.exit(0 if is_met else 1)
