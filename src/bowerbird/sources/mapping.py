@@ -116,7 +116,7 @@ def _given(raw: RawFile, name: str) -> str:
 
 def trimmed(column: str) -> str:
     """Return a text without blanks around it, null where nothing is left; trimming is slow, so it is done where it must be."""
-    is_plain = f"{column} > '!' and {column} < '~' and right({column}, 1) between '!' and '~'"  # begins and ends in print
+    is_plain = f"{column} > '!' and {column} < '~' and ({column})[-1] between '!' and '~'"  # begins and ends in print
     return f"(case when {is_plain} then {column} else nullif(trim({column}, {BLANK}), '') end)"
 
 

@@ -214,7 +214,7 @@ def _identity(kept: list[str], table: str, made: Expressions) -> str:
         return f"'{name}=' || length({text}) || ':' || {text}"
 
     every = f"concat({', '.join(part(name) for name in sorted(kept))})"
-    own = f"coalesce({part(c.EVENT_ID)}, {every})" if c.EVENT_ID in made.columns else every
+    own = f"coalesce('{c.EVENT_ID}=' || {c.EVENT_ID}, {every})" if c.EVENT_ID in made.columns else every
     return f"md5_number({own})::uuid"  # half the cost of reading the hex digits back
 
 
