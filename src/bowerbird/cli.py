@@ -80,6 +80,7 @@ def run(
     opened = _home(home)
     with writer_lock(opened.lock, wait_seconds=wait):
         pass  # told here, before seconds go into imports; the flow takes it again
+    _check_models(checked)
     from bowerbird.application import recipe_path
 
     flow = flow_module("nightly", opened)
@@ -351,15 +352,19 @@ def _home(path: Path | None) -> Home:
 
 def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
     from bowerbird.application import recipe_path
-    from bowerbird.models import check_config
     from bowerbird.recipe import load_recipe
 
-    recipe = load_recipe(recipe_path(name), seed=seed, candidate=candidate)
-    for model in recipe.models:
-        check_config(model.name, model.config)
-    if candidate is not None:
-        check_config(candidate, {})
-    return recipe
+    return load_recipe(recipe_path(name), seed=seed, candidate=candidate)
+
+
+def _check_models(recipe: Recipe) -> None:
+    """Check the models' names and keys; last of all checks, for it imports pandas."""
+    from bowerbird.models import check_config, known_models
+
+    wanted = [(model.name, model.config) for model in recipe.models]
+    wanted += [(recipe.candidate, {})] if recipe.candidate is not None else []
+    for name, config in sorted(wanted, key=lambda pair: pair[0] in known_models()):  # an unknown name is told at once
+        check_config(name, config)
 
 
 def _check_source(recipe: Recipe, source: Path | None) -> None:
