@@ -1,9 +1,10 @@
 """What contracts cost on 10 million rows, against hand-written DuckDB SQL for the same in the same run.
 
-Run it with ``python benchmarks/contracts.py``. The same Parquet file, in which 2.6 % of the rows are bad and 1 % repeat others,
-is taken twice, each time in a process of its own: by three plain statements (row rules, uniqueness, quarantine), and by Bowerbird's
-ingest with the contract in Great Expectations after it. The plain statements run before and after, and their mean counts, since
-a shared machine is not equally fast all the time. It prints what a dated result holds.
+Run it with ``python benchmarks/contracts.py``. The same Parquet file, in which 2.6 % of the rows are bad and 1 % repeat
+others, is taken twice, each time in a process of its own: by three plain statements (row rules, uniqueness,
+quarantine), and by Bowerbird's ingest with the contract in Great Expectations after it. The plain statements run before
+and after, and their mean counts, since a shared machine is not equally fast all the time. It prints what a dated result
+holds.
 """
 
 from __future__ import annotations
