@@ -30,7 +30,7 @@ def rows(run: Run) -> None:
     intakes = session.ingest_report(run).tables
     with session.timed(run, "contracts"), reading(run) as con:
         results = [
-            *([validate_events(con, run.recipe, intakes["events"], now=now)] if source.events else []),
+            *([validate_events(con, run.recipe, intakes["events"], now=now, run_id=run.run_id)] if source.events else []),
             *([validate_feedback(con, intakes["feedback"], now=now)] if source.feedback else []),
             *([validate_items(con, run.recipe, intakes["items"])] if source.items else []),
             *([validate_users(con, intakes["users"])] if source.users else []),
