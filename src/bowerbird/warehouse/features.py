@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -26,6 +26,7 @@ from bowerbird.recipe import Recipe
 from bowerbird.warehouse.inputs import as_moment, find_cancelled, judge, register_catalogue, register_interactions, statement
 
 FEATURES: Final = ("interactions", "user_sequences", "item_popularity", "user_profiles", "item_profiles", "cooccurrence")
+LOADED: Final = (USER_ID, ITEM_ID, TIMESTAMP, EVENT, WEIGHT, SESSION_ID, "is_target")
 BATCH: Final = 1_000_000
 """Rows that are held as texts at a time while interactions stream in."""
 RANGE: Final = 2_000_000
@@ -105,29 +106,29 @@ def load_interactions(
     moment = as_moment(cut_off)
     judge(con, recipe)
     find_cancelled(con, moment)
-    rows = con.sql(statement("interactions"), params={"cut_off": moment}).to_arrow_reader(BATCH)
-    batches = [_shrink(batch) for batch in rows]
-    table = pa.Table.from_batches(batches).unify_dictionaries() if batches else None
-    if table is None or table.num_rows == 0:
+    columns: dict[str, list[pa.Array]] = {name: [] for name in LOADED}
+    for batch in con.sql(statement("interactions"), params={"cut_off": moment}).to_arrow_reader(BATCH):
+        for name in LOADED:
+            columns[name].append(_shrink(batch[name]))
+    if not any(map(len, columns[USER_ID])):
         raise DataError(f"there are no interactions before {moment:%Y-%m-%d %H:%M}", next_step="check the source and the cut-off")
-    users, user_ids = _sorted_codes(table[USER_ID])
-    items, known_items = _sorted_codes(table[ITEM_ID], also=item_ids)
-    events, types = _sorted_codes(table[EVENT])
-    sessions = None
-    if table[SESSION_ID].null_count < table.num_rows:
-        sessions = _codes(table[SESSION_ID]).astype(np.int64)
+    # Each column goes as soon as it is read, since together they take as much as what is made of them.
+    users, user_ids = _sorted_codes(columns.pop(USER_ID))
+    items, known_items = _sorted_codes(columns.pop(ITEM_ID), also=item_ids)
+    events, types = _sorted_codes(columns.pop(EVENT))
+    sessions = _codes(_unify(columns.pop(SESSION_ID))).astype(np.int64)
     interactions = Interactions(
         user_ids,
         known_items,
         users,
         items,
-        table[TIMESTAMP].to_numpy(),
-        table[WEIGHT].to_numpy(),
+        _numbers(columns.pop(TIMESTAMP)).view(np.int64),
+        _numbers(columns.pop(WEIGHT)),
         tuple(map(str, types)),
         events.astype(np.int16),
-        sessions=sessions,
+        sessions=sessions if (sessions >= 0).any() else None,
     )
-    return Loaded(interactions, table["is_target"].to_numpy())
+    return Loaded(interactions, _numbers(columns.pop("is_target")))
 
 
 def load_targets(con: duckdb.DuckDBPyConnection, recipe: Recipe, *, start: datetime | int, end: datetime | int) -> pd.DataFrame:
@@ -166,22 +167,29 @@ def _copy_by_users(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime,
     return num_rows
 
 
-def _shrink(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _shrink(column: pa.Array) -> pa.Array:
     """Number the texts of a batch, so that millions of ids take 4 bytes each."""
-    columns = {name: batch[name].dictionary_encode() for name in (USER_ID, ITEM_ID, EVENT, SESSION_ID)}
-    columns[TIMESTAMP] = batch[TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    columns |= {name: batch[name] for name in (WEIGHT, "is_target")}
-    return pa.RecordBatch.from_pydict(columns)
+    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+
+
+def _numbers(column: list[pa.Array]) -> NDArray[Any]:  # Any: the column's type
+    return np.concatenate([chunk.to_numpy(zero_copy_only=False) for chunk in column])
+
+
+def _unify(column: list[pa.Array]) -> pa.ChunkedArray:
+    """Give all batches one dictionary, in order of appearance."""
+    return pa.chunked_array(column).unify_dictionaries()
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    """Return the codes of a dictionary column, in order of appearance; -1 for null."""
-    return np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]).astype(np.int32, copy=False)
+    """Return the codes of a dictionary column; -1 for null."""
+    return _numbers([chunk.indices.fill_null(-1) for chunk in column.chunks]).astype(np.int32, copy=False)
 
 
-def _sorted_codes(column: pa.ChunkedArray, *, also: Ids | None = None) -> tuple[NDArray[np.int32], Ids]:
-    """Number the distinct values of a dictionary column, and those of ``also``, in ascending order."""
-    values = column.chunk(0).dictionary.to_numpy(zero_copy_only=False).astype(object)
+def _sorted_codes(column: list[pa.Array], *, also: Ids | None = None) -> tuple[NDArray[np.int32], Ids]:
+    """Number the distinct texts of a column, and those of ``also``, in ascending order."""
+    unified = _unify(column)
+    values = unified.chunk(0).dictionary.to_numpy(zero_copy_only=False).astype(object)
     distinct = np.unique(values if also is None else np.concatenate([values, np.asarray(also, object)]))
     places = pd.Index(distinct).get_indexer(pd.Index(values))
-    return places.astype(np.int32, copy=False)[_codes(column)], distinct
+    return places.astype(np.int32, copy=False)[_codes(unified)], distinct

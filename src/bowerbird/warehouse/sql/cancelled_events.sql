@@ -1,9 +1,10 @@
 -- one row per event that later events took back in full before the cut-off
 -- Matching is last in, first out within one user, item and type: the depth of the stack falls back to where it was before the
 -- event. A cancellation that finds an empty stack does nothing.
+-- The log is read twice rather than kept for the second reading, which would spill all of it.
 with
 
-known_events as (
+known_events as not materialized (
     select
         user_id,
         item_id,
