@@ -53,13 +53,15 @@ class SasrecConfig(ModelConfig):
 
         - One block up to 1 M targets, two beyond. The last 50 events are read; beyond 1 M targets the last 200 where users
           have more than 50 on average.
-        - All items are scored where V is at most 1,000, else 512 negatives: 256 reached clearly less on two logs.
+        - All items are scored where V is at most 1,000, else 512 negatives: 256 reached less on four logs.
         - Batches of T / 128 targets, to the nearest power of two, from 256 to 1,024, beyond 1 M targets to 4,096: with few
           epochs, steps are worth more than large products.
         - The search may train 280,000 + 100 U + 15 T (T / 1 M)^2 targets, at most 30 M, and tries at most 30 epochs. A small
           log is done within seconds; the largest trains 60 M targets (or two epochs), search and refit together.
         - Dropout 0.5 where items are rare (T below 20 V) and 12 epochs or more may be tried, else 0.2: what ends sooner has
           not begun to overfit.
+
+        What holds beyond 1 M targets follows published tables; it was not measured.
         """
         num_targets = max(sequences.num_targets, 1)
         num_users = max(int((sequences.lengths > 0).sum()), 1)

@@ -25,8 +25,7 @@ BETAS = (0.9, 0.98)
 MAX_GRADIENT_NORM = 1.0
 MAX_WARM_UP_STEPS = 100
 AVERAGE_DECAY = 0.998
-"""What is kept is a running average of the weights over some 500 steps: it does what a falling learning rate does, without
-having to know where the training will end."""
+"""What is kept is a running average of the weights over some 500 steps, so that one unlucky step does not decide."""
 
 logger = logging.getLogger(__name__)
 
