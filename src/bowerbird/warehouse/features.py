@@ -168,8 +168,10 @@ def _copy_by_users(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime,
 
 
 def _shrink(column: pa.Array) -> pa.Array:
-    """Number the texts of a batch, so that millions of ids take 4 bytes each."""
-    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+    """Number the texts of a batch, so that an id takes 4 bytes, and copy the rest, which would keep the texts alive."""
+    if pa.types.is_string(column.type):
+        return column.dictionary_encode()
+    return pa.array(column.to_numpy(zero_copy_only=False).copy())
 
 
 def _numbers(column: list[pa.Array]) -> NDArray[Any]:  # Any: the column's type

@@ -1,7 +1,7 @@
 -- one row per item that was seen or stood in the catalogue before the cut-off
 with
 
-seen as (
+seen as not materialized (
     select * from interactions where timestamp < $cut_off
 ),
 

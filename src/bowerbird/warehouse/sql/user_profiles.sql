@@ -1,7 +1,7 @@
 -- one row per user: how much, how widely, how often and how lately, as of the cut-off
 with
 
-seen as (
+seen as not materialized (
     select * from interactions where timestamp < $cut_off
 ),
 
