@@ -24,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import commit
 from bowerbird.recipe import Recipe
 from bowerbird.sources.ingest import ingest
 from bowerbird.store.home import Home
@@ -185,12 +186,6 @@ def ours(folder: Path, events: int, memory_limit: str) -> dict[str, float]:
 
 
 STEPS: dict[str, Callable[[Path, int, str], dict[str, float]]] = {"sample": sample, "sql": sql, "ours": ours}
-
-
-def commit() -> str:
-    """Return the commit of the code that runs."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks.machine import commit, cpu
 from bowerbird.recipe import Recipe
 from bowerbird.sources.shop import EVENTS_A_USER_DAY, Shop, ShopConfig
 from bowerbird.warehouse.connection import connect
@@ -160,20 +161,6 @@ def row(name: str, num_events: int, num_rows: int, start: float) -> dict[str, An
     """Return one line of the result; the peak is the process's so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"name": name, "events": num_events, "rows": num_rows, "seconds": time.perf_counter() - start, "peak": peak}
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def commit() -> str:
-    """Return the short hash of the checkout."""
-    root = Path(__file__).parent
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from benchmarks.machine import clean_environment
+
 SOURCES = {
     "sample": None,
     "movielens": "ml-latest-small",
@@ -45,7 +47,7 @@ def run(recipe: str, source: Path | None, home: Path) -> tuple[dict[str, Any], f
         "1",
         "--json",
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "BOWERBIRD_"))}
+    environment = clean_environment()
     began = perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if not done.stdout:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
+
+from benchmarks.machine import clean_environment
 
 BARE = """
 import sys
@@ -32,7 +33,7 @@ run_all(Home.open(Path(sys.argv[3])), load_recipe(recipe_path(sys.argv[1])), sou
 
 def wall(command: Sequence[str]) -> tuple[float, str]:
     """Return how long a process takes, and what it printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "BOWERBIRD_"))}
+    environment = clean_environment()
     environment["OMP_WAIT_POLICY"] = "passive"
     began = perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -9,12 +9,12 @@ import argparse
 import os
 import platform
 import resource
-import subprocess
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import commit, cpu
 from bowerbird.sources.shop import EVENTS_A_USER_DAY, Shop, ShopConfig
 
 
@@ -42,20 +42,6 @@ def main() -> None:
     print(f"cpu {cpu()}, {os.cpu_count()} cores; Python {platform.python_version()}")
     print("packages " + ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "pyarrow")))
     print(f"commit {commit()}")
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def commit() -> str:
-    """Return the short hash of the checkout."""
-    root = Path(__file__).parent
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def run(
     Exit codes: published, unchanged, ingested 0; failed 1; your mistake 2; rejected 3; held 4; stopped, too many rejected
     rows 5; the home folder is locked 6; Ctrl-C 130.
     """
-    from bowerbird.application import flow_module
+    from bowerbird.application import flow_module, recipe_path
     from bowerbird.store.lock import writer_lock
 
     checked = _check_recipe(recipe, seed=seed, candidate=candidate)
@@ -81,8 +81,6 @@ def run(
     with writer_lock(opened.lock, wait_seconds=wait):
         pass  # told here, before seconds go into imports; the flow takes it again
     _check_models(checked)
-    from bowerbird.application import recipe_path
-
     flow = flow_module("nightly", opened)
     run_id = flow.nightly(
         recipe_file=str(recipe_path(recipe).absolute()),
@@ -375,9 +373,9 @@ def _check_source(recipe: Recipe, source: Path | None) -> None:
 
 
 def _outcome(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON
-    from bowerbird.store.runs import read_json
+    from bowerbird.store.runs import OUTCOME, read_json
 
-    path = home.runs / run_id / "outcome.json"
+    path = home.runs / run_id / OUTCOME
     found: dict[str, Any] = read_json(path) if path.exists() else {"outcome": "unfinished", "run_id": run_id, "version": None}
     return found
 

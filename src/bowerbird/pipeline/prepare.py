@@ -16,10 +16,9 @@ from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
 from bowerbird.evaluation import protocol
-from bowerbird.pipeline.run import Run
+from bowerbird.pipeline.run import Run, open_database
 from bowerbird.recipe import Target
-from bowerbird.settings import Settings
-from bowerbird.store.runs import read_json, write_json
+from bowerbird.store.runs import write_json
 from bowerbird.store.tables import relation
 
 if TYPE_CHECKING:
@@ -67,13 +66,8 @@ class Plan(BaseModel):
 @contextmanager
 def reading(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open DuckDB on the versions that the run has pinned, as the views events, items, users and feedback."""
-    from bowerbird.warehouse.connection import connect
-
-    settings = Settings()
-    spill = run.home.cache / "duckdb"
-    spill.mkdir(parents=True, exist_ok=True)
-    with connect(memory_limit=settings.memory_limit, threads=settings.threads, temp=spill) as con:
-        home = run.home
+    home = run.home
+    with open_database(run) as con:
         tables = {"events": home.events, "items": home.items, "users": home.users, "feedback": home.feedback}
         for name, table in tables.items():
             relation(con, table, name, version=run.versions.get(name))
@@ -94,10 +88,25 @@ def load_items(run: Run) -> pd.DataFrame | None:
 
 
 def load_targets(run: Run, window: Window) -> pd.DataFrame:
-    """Read what has to be found: ``user_id, item_id, is_repeat``, one row a pair.
+    """Read what has to be found: ``user_id, item_id, is_repeat``, one row a pair; found once a run, for all models.
 
     Where past target items are not recommended again, repeats are left out: no list can hold them.
     """
+    path = window_folder(run, window) / "targets.parquet"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".tmp")
+        _find_targets(run, window).to_parquet(unfinished, index=False)
+        unfinished.rename(path)
+    return pd.read_parquet(path)
+
+
+def window_folder(run: Run, window: Window) -> Path:
+    """Return where a window's targets, lists and figures lie."""
+    return run.folder / "evaluation" / window.name
+
+
+def _find_targets(run: Run, window: Window) -> pd.DataFrame:
     from bowerbird.warehouse import features
 
     recipe = run.recipe
@@ -163,11 +172,6 @@ def require_target(is_target: NDArray[np.bool_], target: Target | None) -> None:
         raise DataError(f"no event counts as success: target.events is {wanted}", next_step="check the recipe's event types")
 
 
-def read_plan(run: Run) -> Plan:
-    """Read the plan that ``make_plan`` kept."""
-    return Plan.model_validate(read_json(run.folder / "plan.json"))
-
-
 def candidates(run: Run, at: int) -> list[str] | None:
     """Return the items that may be recommended at a time; None where the recipe and the catalogue forbid nothing."""
     rules, items = run.recipe.rules, load_items(run)
@@ -201,15 +205,10 @@ def all_users(run: Run) -> list[str]:
     return [user for (user,) in rows if user is not None]
 
 
-def features_folder(run: Run) -> Path:
-    """Return where the features of the fit lie."""
-    return run.folder / "features"
-
-
 def build_features(run: Run, plan: Plan) -> list[Path]:
     """Write the features as of the first test cut-off; what the contract of features is checked on."""
     from bowerbird.warehouse import features
 
     with reading(run) as con:
-        tables = features.build_features(con, run.recipe, cut_off=plan.test[0].cut.at, folder=features_folder(run))
+        tables = features.build_features(con, run.recipe, cut_off=plan.test[0].cut.at, folder=run.folder / "features")
     return [table.path for table in tables]

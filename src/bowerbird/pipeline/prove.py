@@ -15,11 +15,11 @@ from bowerbird.evaluation import metrics
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
-from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets
+from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets, window_folder
 from bowerbird.pipeline.run import Run, digest, environment
 from bowerbird.recipe import Recipe
 from bowerbird.store.published import current
-from bowerbird.store.runs import read_json
+from bowerbird.store.runs import MANIFEST, read_json
 
 SHOWN_METRICS = ("ndcg", "recall", "mrr", "map", "hit_rate")
 
@@ -122,7 +122,7 @@ def champion(run: Run) -> Champion | None:
     publish = current(run.home)
     if publish is None:
         return None
-    manifest = read_json(run.home.runs / publish.run_id / "manifest.json")
+    manifest = read_json(run.home.runs / publish.run_id / MANIFEST)
     return Champion(spec=Spec.model_validate(manifest["model"]), run_id=publish.run_id, version=publish.version)
 
 
@@ -210,8 +210,7 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     per_user = metrics.per_user_metrics(lists, targets, k=k, metrics=SHOWN_METRICS)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
-    folder = run.folder / "evaluation" / window.name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = window_folder(run, window)
     files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,9 @@ from bowerbird.recipe import Recipe, read_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from bowerbird.store.runs import new_run_id, read_json, write_json
+
+if TYPE_CHECKING:
+    import duckdb
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "duckdb", "pyarrow", "deltalake")
 SECONDS = "seconds.json"
@@ -57,6 +60,14 @@ def open_run(home: Home, recipe: Recipe, source: Path | None) -> Run:
     run = Run(run_id=new_run_id(datetime.now(UTC)), home_path=home.path, source=source)
     write_json(run.folder / "recipe.json", recipe.dump())
     return run
+
+
+def open_database(run: Run) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB with the memory and threads of the settings, spilling into the home's cache; close it after use."""
+    from bowerbird.warehouse.connection import connect
+
+    settings = Settings()
+    return connect(memory_limit=settings.memory_limit, threads=settings.threads, temp=run.home.cache / "duckdb")
 
 
 def pin_versions(run: Run) -> Run:

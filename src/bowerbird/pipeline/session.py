@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from bowerbird.errors import BowerbirdError
-from bowerbird.pipeline.run import Run, open_run, record_seconds
+from bowerbird.pipeline.run import SECONDS, Run, open_database, open_run, record_seconds
 from bowerbird.recipe import Recipe
 from bowerbird.settings import Settings
 from bowerbird.sources.ingest import ingest
 from bowerbird.sources.intake import IngestReport, TooManyRejectsError
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
-from bowerbird.store.runs import read_json, write_json
+from bowerbird.store.runs import OUTCOME, read_json, write_json
 
 INGEST = "ingest.json"
-OUTCOME = "outcome.json"
 STOPPED, FAILED, INTERRUPTED = "stopped", "failed", "interrupted"
 
 
@@ -87,8 +86,8 @@ def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
     }
     if (run.folder / INGEST).exists():
         found["rows"] = rows_of(ingest_report(run))
-    if (run.folder / "seconds.json").exists():
-        found["seconds"] = read_json(run.folder / "seconds.json")
+    if (run.folder / SECONDS).exists():
+        found["seconds"] = read_json(run.folder / SECONDS)
     return found
 
 
@@ -111,8 +110,10 @@ def ingest_source(run: Run) -> IngestReport:
     TooManyRejectsError
         Where more rows were rejected than the recipe allows; the report is kept all the same.
     """
+    source = run.source or simulated_shop(run)
     try:
-        report = ingest(run.home, run.recipe, run.source or simulated_shop(run), run.run_id, now=datetime.now(UTC))
+        with open_database(run) as con:
+            report = ingest(run.home, run.recipe, source, run.run_id, now=datetime.now(UTC), con=con)
     except TooManyRejectsError as error:
         write_json(run.folder / INGEST, error.report.dump())
         raise

@@ -15,14 +15,14 @@ from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment
-from bowerbird.pipeline.session import OUTCOME, ingest_report, outcome_of
+from bowerbird.pipeline.session import ingest_report, outcome_of
 from bowerbird.pipeline.show import explain, item_titles
 from bowerbird.report import content as report
 from bowerbird.report.page import write_report
 from bowerbird.report.reach import measure_reach
 from bowerbird.sources.intake import IngestReport
 from bowerbird.store.published import current
-from bowerbird.store.runs import read_json, write_json
+from bowerbird.store.runs import OUTCOME, read_json, write_json
 
 NUM_EXAMPLES = 3
 SIMULATED = "The data is simulated: these are no real customers and no real sales."

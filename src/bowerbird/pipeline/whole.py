@@ -10,6 +10,7 @@ from bowerbird.pipeline.run import pin_versions
 from bowerbird.pipeline.session import ingest_source, session, timed
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
+from bowerbird.warehouse.recommendation_checks import require_sound
 
 
 def run_all(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float = 600) -> dict[str, Any]:  # Any: JSON
@@ -39,7 +40,7 @@ def run_all(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: fl
             verdict = judge.decide(run, nominee, leader, scored)
         with timed(run, "release"):
             prepared = release.prepare_lists(run, prove.fit(run, verdict.spec, plan.refit), plan, verdict)
-            release.check_lists(run, prepared, plan)
+            require_sound(release.check_lists(run, prepared, plan))
             overlaps = {"refit_overlap": prepared.refit_overlap, "published_overlap": prepared.published_overlap}
             verdict = judge.confirm(run, verdict, **overlaps)
             release.write_manifest(run, prepared, verdict)

@@ -14,6 +14,7 @@ from bowerbird.errors import UserError
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 MANIFEST = "manifest.json"
+OUTCOME = "outcome.json"
 
 
 def new_run_id(now: datetime) -> str:
