@@ -121,3 +121,11 @@ def test_logs_with_ids_of_different_types_cannot_be_joined() -> None:
 def test_signed_and_unsigned_ids_are_joined_exactly() -> None:
     small, large = Interactions.from_frame(frame(item_id=[-1, 2, 3, 4])), Interactions.from_frame(frame(item_id=[2**63 + 1] * 4))
     assert small.concat(large).item_ids.tolist() == [-1, 2, 3, 4, 2**63 + 1]
+
+
+def test_a_wider_catalogue_keeps_events_and_order() -> None:
+    data = Interactions.from_frame(pd.DataFrame({"user_id": ["a", "a"], "item_id": ["k", "m"], "timestamp": [1, 2]}))
+    wider = data.with_items(np.asarray(["z", "a", "m"], object))
+    assert wider.item_ids.tolist() == ["a", "k", "m", "z"]
+    assert wider.to_frame().equals(data.to_frame())
+    assert data.with_items(np.asarray(["k"], object)) is data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -138,6 +138,16 @@ class Interactions:
             None if self.labels is None else self.labels[mask],
             None if self.sessions is None else self.sessions[mask],
         )
+
+    def with_items(self, item_ids: Ids) -> Interactions:
+        """Return the same events over a catalogue that holds ``item_ids`` too; codes stay ascending by id.
+
+        Raises DataError where ids are texts on one side and numbers on the other.
+        """
+        wider = union(self.item_ids, np.unique(item_ids), ITEM_ID)
+        if len(wider) == len(self.item_ids):
+            return self
+        return replace(self, item_ids=wider, items=_places(self.item_ids, wider)[self.items])
 
     def concat(self, later: Interactions) -> Interactions:
         """Join two logs as ``from_frame`` would have read their rows one after the other; repeats are kept.

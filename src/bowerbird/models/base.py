@@ -182,6 +182,20 @@ class Model(ABC):
         """
         raise CapabilityError(f"the model {self.name!r} has no exact contributions", next_step="show the source instead")
 
+    def similar_items(self, item_ids: Iterable[Any], *, k: int = 10) -> pd.DataFrame:  # Any: see Ids
+        """List the ``k`` items most like each: ``item_id, similar_item_id, score, rank``. Unknown items are left out.
+
+        Raises CapabilityError where the model compares no items.
+        """
+        raise CapabilityError(f"the model {self.name!r} compares no items", next_step="fit one that does, such as item_knn")
+
+    def similar_users(self, user_ids: Iterable[Any], *, k: int = 10) -> pd.DataFrame:  # Any: see Ids
+        """List the ``k`` users most like each: ``user_id, similar_user_id, score, rank``. Unknown users are left out.
+
+        Raises CapabilityError where the model compares no users.
+        """
+        raise CapabilityError(f"the model {self.name!r} compares no users", next_step="fit one that does, such as user_knn")
+
     def save(self, folder: Path) -> None:
         """Write the model to a folder that must not exist yet: safetensors and JSON, the folder renamed into place last."""
         from safetensors.numpy import save_file
