@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -289,17 +289,29 @@ class Model(ABC):
     def _lists(
         self, histories: Histories, excluded: NDArray[np.bool_], k: int, allowed_N: NDArray[np.bool_] | None, at: int
     ) -> Lists:
+        taken = histories.rows[excluded], histories.items[excluded]
+        is_empty_B = np.diff(histories.indptr) == 0
+
+        def bar(scores_BN: Scores) -> None:
+            scores_BN[is_empty_B] = -np.inf
+            if allowed_N is not None:
+                scores_BN[:, ~allowed_N] = -np.inf
+            scores_BN[taken] = -np.inf
+
+        codes_BK, values_BK = self._best(histories, at, k, bar)
+        popular = self._popular_order if allowed_N is None else self._popular_order[allowed_N[self._popular_order]]
+        return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, taken)
+
+    def _best(self, histories: Histories, at: int, k: int, bar: Callable[[Scores], None]) -> tuple[NDArray[np.int64], Scores]:
+        """Choose the best ``k`` items of each user as ``top_k`` does; ``bar`` sets what must not be listed to -inf, in place.
+
+        A subclass may find the same items in a faster way.
+        """
         scores_BN = np.array(self._score(histories, at))
         if np.isnan(scores_BN.max()):
             scores_BN[np.isnan(scores_BN)] = -np.inf
-        scores_BN[np.diff(histories.indptr) == 0] = -np.inf
-        if allowed_N is not None:
-            scores_BN[:, ~allowed_N] = -np.inf
-        taken = histories.rows[excluded], histories.items[excluded]
-        scores_BN[taken] = -np.inf
-        codes_BK, values_BK = top_k(scores_BN, k)
-        popular = self._popular_order if allowed_N is None else self._popular_order[allowed_N[self._popular_order]]
-        return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, taken)
+        bar(scores_BN)
+        return top_k(scores_BN, k)
 
     @property
     def _popular_order(self) -> NDArray[np.int64]:

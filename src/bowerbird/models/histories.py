@@ -30,6 +30,7 @@ class Histories:
     weights: NDArray[np.float64]
     events: NDArray[np.int16]
     ids: Ids | None = None
+    stands_in: NDArray[np.bool_] | None = None
 
     @classmethod
     def of_all(cls, data: Interactions) -> Histories:
@@ -50,9 +51,8 @@ class Histories:
     def select(self, mask: NDArray[np.bool_]) -> Histories:
         """Keep the events for which ``mask`` (bool [E]) holds."""
         kept = np.concatenate([[0], np.cumsum(mask)])[self.indptr]
-        return Histories(
-            self.users, kept, self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask], self.ids
-        )
+        columns = self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask]
+        return Histories(self.users, kept, *columns, self.ids, self.stands_in)
 
     def evidence(self) -> Histories:
         """Keep the events with a weight above 0."""
@@ -100,7 +100,7 @@ class HistoryReader:
         items, timestamps, weights, events = (
             _merge(from_other, first, second) for first, second in zip(theirs, ours, strict=True)
         )
-        return Histories(codes, indptr, items, timestamps, weights, events, ids.to_numpy())
+        return Histories(codes, indptr, items, timestamps, weights, events, ids.to_numpy(), stands_in)
 
     def excluded(self, histories: Histories, exclude_seen: bool | Sequence[str]) -> NDArray[np.bool_]:
         """Tell which events keep their item from being recommended again; bool [E]."""
