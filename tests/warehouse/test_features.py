@@ -205,7 +205,7 @@ def test_recipe_without_events_has_no_features(tmp_path: Path) -> None:
 
 
 def test_each_file_says_its_grain_first_and_selects_from_final_last() -> None:
-    for name in (*FEATURES, "cancelled_events", "targets", "user_ranges"):
+    for name in (*FEATURES, "cancelled_events", "targets", "user_item_histories", "user_ranges", "user_tastes"):
         text = statement(name)
         assert text.startswith("-- one row per ") and "from final\n" in text and text == text.strip() + "\n", name
 
