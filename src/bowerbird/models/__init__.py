@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bowerbird.models.base import Model, ModelConfig
 
 MODELS = {
+    "blend": "Blend",
     "cooccurrence": "Cooccurrence",
     "item_knn": "ItemKnn",
     "personal_frequency": "PersonalFrequency",

@@ -68,6 +68,8 @@ class Model(ABC):
         self._data: Interactions | None = None
         self._popularity = np.zeros(0)
         self._order = np.zeros(0, np.int64)
+        self._parts: list[Model] = []
+        """Fitted models inside this one; ``save`` gives each a folder of its own."""
 
     # ---- what a subclass writes
 
@@ -230,11 +232,15 @@ class Model(ABC):
         arrays = {f"model.{key}": value for key, value in self._arrays().items()} | {f"data.{k}": v for k, v in kept.items()}
         save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, unfinished / "arrays.safetensors")
         (unfinished / "model.json").write_text(json.dumps(about), encoding="utf-8")
+        for place, part in enumerate(self._parts):
+            part.save(unfinished / f"part-{place:02d}")
         unfinished.rename(folder)
 
     def restore(self, folder: Path, about: dict[str, Any]) -> None:  # Any: JSON
         """Take back what ``save`` wrote; ``load_model`` calls it."""
         from safetensors.numpy import load_file
+
+        from bowerbird.models import load_model
 
         arrays = load_file(folder / "arrays.safetensors")
         kept = {key.removeprefix("data."): value for key, value in arrays.items() if key.startswith("data.")}
@@ -243,6 +249,7 @@ class Model(ABC):
             _ids(about["user_ids"]), _ids(about["item_ids"]), event_types=tuple(about["event_types"]), **kept
         )
         self.curve = [Curve.model_validate(point) for point in about["curve"]]
+        self._parts = [load_model(part) for part in sorted(folder.glob("part-*"))]
         self._restore({key.removeprefix("model."): value for key, value in arrays.items() if key.startswith("model.")})
 
     # ---- how it works
@@ -290,15 +297,7 @@ class Model(ABC):
         self, histories: Histories, excluded: NDArray[np.bool_], k: int, allowed_N: NDArray[np.bool_] | None, at: int
     ) -> Lists:
         taken = histories.rows[excluded], histories.items[excluded]
-        is_empty_B = np.diff(histories.indptr) == 0
-
-        def bar(scores_BN: Scores) -> None:
-            scores_BN[is_empty_B] = -np.inf
-            if allowed_N is not None:
-                scores_BN[:, ~allowed_N] = -np.inf
-            scores_BN[taken] = -np.inf
-
-        codes_BK, values_BK = self._best(histories, at, k, bar)
+        codes_BK, values_BK = self._best(histories, at, k, barrier(histories, taken, allowed_N))
         popular = self._popular_order if allowed_N is None else self._popular_order[allowed_N[self._popular_order]]
         return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, taken)
 
@@ -344,6 +343,21 @@ class Model(ABC):
         if at is None:
             return self.data.last_timestamp + 1
         return int(at) if isinstance(at, int | np.integer) else int(to_microseconds(pd.Series([at]))[0])
+
+
+def barrier(
+    histories: Histories, taken: tuple[NDArray[np.int64], NDArray[np.int32]], allowed_N: NDArray[np.bool_] | None
+) -> Callable[[Scores], None]:
+    """Return what sets scores to -inf, in place, of users without history, of what is taken, and of what is not allowed."""
+    is_empty_B = np.diff(histories.indptr) == 0
+
+    def bar(scores_BN: Scores) -> None:
+        scores_BN[is_empty_B] = -np.inf
+        if allowed_N is not None:
+            scores_BN[:, ~allowed_N] = -np.inf
+        scores_BN[taken] = -np.inf
+
+    return bar
 
 
 def _check_k(k: int) -> None:
