@@ -1,5 +1,6 @@
 from math import log, sqrt
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -55,3 +56,69 @@ def test_blocks_of_items_give_what_one_block_gives(monkeypatch: pytest.MonkeyPat
     whole = build_model("item_knn").fit(log_of_three()).recommend(["a", "b", "c"])
     monkeypatch.setattr("bowerbird.models.neighbours.BLOCK_PRODUCTS", 1)
     assert build_model("item_knn").fit(log_of_three()).recommend(["a", "b", "c"]).equals(whole)
+
+
+def simple_neighbours(x: np.ndarray, kind: str, alpha: float, shrinkage: float) -> np.ndarray:
+    """Write the formulas of the module out, for a dense users x items with ones."""
+    idf = np.maximum(0, np.log(x.shape[1]) - np.log1p(x.sum(axis=1)))[:, None]
+    length = 0.25 + 0.75 * x.sum(axis=0) / x.sum(axis=0).mean()
+    weighted = {"tfidf": x * idf, "bm25": x * 2.2 / (1.2 * length + x) * idf, "jaccard": x}.get(kind, x * log(2))
+    product, squares = weighted.T @ weighted, (weighted**2).sum(axis=0)
+    if kind == "bm25":
+        divisor = np.ones_like(product)
+    elif kind == "jaccard":
+        divisor = x.sum(axis=0)[:, None] + x.sum(axis=0) - product + shrinkage
+    else:
+        power = alpha if kind == "asymmetric_cosine" else 0.5
+        divisor = squares[:, None] ** power * squares ** (1 - power) + shrinkage
+    similar = product / divisor
+    np.fill_diagonal(similar, 0)
+    return similar
+
+
+@pytest.mark.parametrize("kind", ["cosine", "asymmetric_cosine", "tfidf", "bm25", "jaccard"])
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_the_nearest_are_those_of_the_formula_in_panels_and_in_sparse_products(
+    kind: str, is_dense: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bowerbird.models.neighbours.DENSE_IS_CHEAPER", 1e6 if is_dense else 0.0)
+    monkeypatch.setattr("bowerbird.models.neighbours.PANEL_WIDTH", 16)
+    monkeypatch.setattr("bowerbird.models.neighbours.NUM_GROUPS", 8)
+    monkeypatch.setattr("bowerbird.models.neighbours.MAX_CANDIDATES", 200)
+    x = (np.random.default_rng(1).random((60, 50)) < np.linspace(0.05, 0.5, 50)).astype(float)
+    x[np.arange(50), np.arange(50)] = 1
+    users, items = np.nonzero(x)
+    data = Interactions.from_frame(pd.DataFrame({"user_id": users, "item_id": items, "timestamp": 0}))
+    model = build_model("item_knn", similarity=kind, alpha=0.3, shrinkage=2.0, num_neighbors=4).fit(data)
+    lists = model.similar_items(range(50), k=4)
+    expected = simple_neighbours(x, kind, 0.3, 2.0)
+    best = -np.sort(-expected, axis=1)[:, :4]
+    assert lists["rank"].tolist() == [1, 2, 3, 4] * 50
+    np.testing.assert_allclose(lists["score"], best.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(lists["score"], expected[lists["item_id"], lists["similar_item_id"]], rtol=1e-5)
+
+
+def test_similar_items_leave_out_unknown_items_and_answer_each_once() -> None:
+    lists = build_model("item_knn").fit(log_of_three()).similar_items(["k", "comet", "k"], k=5)
+    assert lists[["item_id", "similar_item_id", "rank"]].to_numpy().tolist() == [["k", "i", 1]]
+
+
+class TestItemKnnJaccard(ModelConformance):
+    name = "item_knn"
+    config = {"similarity": "jaccard"}  # noqa: RUF012  read only
+    can_update = True
+    can_explain = True
+
+
+class TestItemKnnTfidf(ModelConformance):
+    name = "item_knn"
+    config = {"similarity": "tfidf"}  # noqa: RUF012  read only
+    can_update = True
+    can_explain = True
+
+
+class TestItemKnnBm25(ModelConformance):
+    name = "item_knn"
+    config = {"similarity": "bm25"}  # noqa: RUF012  read only
+    can_update = True
+    can_explain = True

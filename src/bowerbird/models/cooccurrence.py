@@ -24,7 +24,7 @@ from scipy.sparse import coo_array, csr_array
 from bowerbird.data.interactions import Interactions
 from bowerbird.models.base import Arrays, Histories, ModelConfig
 from bowerbird.models.linear import LinearModel, pack, state_matrix, unpack
-from bowerbird.models.neighbours import cosine_neighbours
+from bowerbird.models.neighbours import cosine, nearest_items
 
 MAX_ITEMS_A_USER = 1000  # pairs of items grow with the square; of a longer history cos sees the latest
 
@@ -63,7 +63,8 @@ class Cooccurrence(LinearModel):
             past = Histories.of_all(self.data).evidence().last(MAX_ITEMS_A_USER)
             had = state_matrix(past, np.ones(len(past.items)), self.data.num_items)
             had.data[:] = 1.0
-            self._matrix = (self._matrix + config.knn_weight * cosine_neighbours(had, num_neighbors=config.num_neighbors)).tocsr()
+            near = nearest_items(had, cosine(had), num_neighbors=config.num_neighbors)
+            self._matrix = (self._matrix + config.knn_weight * near).tocsr()
 
     def _state(self, histories: Histories) -> csr_array:
         past = histories.evidence().last(self.config.max_history)

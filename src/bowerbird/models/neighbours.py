@@ -1,45 +1,196 @@
-"""Cosine similarity of items over users, a block of items at a time, the nearest few of each item kept."""
+"""The most similar items of each item over users, exactly: popular items in dense panels, the long tail by sparse products.
+
+    sim(j, i) = p / (left_j * right_i + shrinkage)                p = x_j . x_i, a product of two columns of users x items
+    sim(j, i) = p / (left_j + right_i - p + shrinkage)            for Jaccard
+
+Items are ranked by their number of users. A panel of items is multiplied with all items that rank no higher, once for both
+directions, and a lower bound of each item's last place leaves few candidates. Where a thin tail is left, a sparse product is
+cheaper. Sums run over users in one order everywhere, so equal columns have equal similarities to the last bit.
+
+U users, N items, R items that rank no higher than the W items of a panel.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
-from bowerbird.models.topk import top_k
+from bowerbird.models.topk import Scores
 
-BLOCK_PRODUCTS = 20_000_000  # a block of items needs at most so many multiplications, so at most 240 MB
+PANEL_WIDTH, PANEL_VALUES = 1024, 2**24  # a panel has at most so many items and, but for a single item, so many values
+CHUNK = 128  # so many columns are multiplied at once, which stay in the cache
+NUM_GROUPS = 256
+DENSE_IS_CHEAPER = 16.0  # a multiplication in a sparse product costs as much as so many values of a panel
+BLOCK_PRODUCTS = 20_000_000  # a block of a sparse product needs at most so many multiplications, but for a single item
 PADDED = 2_000_000  # so many values, padding included, are looked at together
+MAX_CANDIDATES = 20_000_000  # beyond so many, candidates are thinned out
+EXACT = 2**24  # whole numbers up to here are exact in float32
 
 
-def cosine_neighbours(confidence: csr_array, *, num_neighbors: int, shrinkage: float = 0.0) -> csr_array:
-    """Return similarities of items, N x N; row j holds the ``num_neighbors`` items most similar to j, without j itself.
+@dataclass(frozen=True)
+class Similarity:
+    """How the product of two items becomes their similarity; ``left`` [N] belongs to j, ``right`` [N] to its neighbour i."""
 
-        cos[j, i] = x_j . x_i / (|x_j| |x_i| + shrinkage)
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    shrinkage: float = 0.0
+    is_jaccard: bool = False
 
-    where x_i is column i of ``confidence`` (users x items, not negative). At the last place the lower item code wins.
+    def __call__(self, products: Scores, left: NDArray[np.float64], right: NDArray[np.float64]) -> Scores:
+        """Turn products into similarities of the same type; ``left`` and ``right`` broadcast to their shape."""
+        left, right = left.astype(products.dtype), right.astype(products.dtype)
+        divisor: Scores = left + right - products if self.is_jaccard else left * right
+        if self.shrinkage > 0:
+            divisor += products.dtype.type(self.shrinkage)
+        return np.divide(products, divisor, out=divisor)
+
+    def ranked(self, order: NDArray[np.int64]) -> Similarity:
+        """Return the same for items in another order."""
+        return replace(self, left=self.left[order], right=self.right[order])
+
+
+def cosine(x: csr_array, *, shrinkage: float = 0.0, alpha: float = 0.5) -> Similarity:
+    """Divide by the columns' norms: |x_j|^(2 alpha) |x_i|^(2 (1 - alpha)) + shrinkage."""
+    squares: NDArray[np.float64] = np.bincount(x.indices, x.data**2, minlength=x.shape[1]).astype(np.float64)
+    squares[squares == 0] = 1.0
+    return Similarity(np.power(squares, alpha), np.power(squares, 1 - alpha), shrinkage)
+
+
+def jaccard(x: csr_array, *, shrinkage: float = 0.0) -> Similarity:
+    """Divide by how many users have one of the two; ``x`` holds ones."""
+    users = np.bincount(x.indices, minlength=x.shape[1]).astype(np.float64)
+    return Similarity(np.maximum(users, 1), np.maximum(users, 1), shrinkage, is_jaccard=True)
+
+
+def nearest_items(x: csr_array, similarity: Similarity, *, num_neighbors: int) -> csr_array:
+    """Return similarities, N x N; row j holds the ``num_neighbors`` items most similar to j, without j itself.
+
+    ``x`` is users x items, float64, above 0. At the last place the item of more users wins, then the lower code.
     """
-    by_item = confidence.T.tocsr()
-    norms = np.sqrt(np.asarray(confidence.multiply(confidence).sum(axis=0)).ravel())
-    parts = []
-    for start, stop in _blocks(confidence, by_item):
-        product = (by_item[start:stop] @ confidence).tocsr()
-        product.sort_indices()
-        rows = np.repeat(np.arange(start, stop), np.diff(product.indptr))
-        values = product.data / (norms[rows] * norms[product.indices] + shrinkage)
-        values[(rows == product.indices) | (values <= 0)] = -np.inf
-        kept = _nearest(product.indptr, values, num_neighbors)
-        parts.append((rows[kept], product.indices[kept], values[kept]))
-    rows, columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return csr_array((values, (rows, columns)), shape=(len(norms), len(norms)))
+    order = np.argsort(-np.bincount(x.indices, minlength=x.shape[1]), kind="stable")
+    ranked, similarity = _small_numbers(x[:, order], similarity.ranked(order))
+    ranked.sort_indices()
+    found = Candidates(x.shape[1], num_neighbors, ranked.dtype)
+    start = 0
+    while not _is_thin(ranked):
+        width = min(PANEL_WIDTH, max(PANEL_VALUES // ranked.shape[1], 1), ranked.shape[1])
+        _add_panel(found, ranked, width, similarity, start)
+        ranked, start = ranked[:, width:], start + width
+    _add_tail(found, ranked, similarity, start)
+    matrix = found.nearest().tocoo()
+    return csr_array((matrix.data.astype(np.float64), (order[matrix.row], order[matrix.col])), shape=matrix.shape)
 
 
-def _blocks(confidence: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
+def _small_numbers(x: csr_array, similarity: Similarity) -> tuple[csr_array, Similarity]:
+    """Count in float32 where all entries are equal: exact, and twice as fast."""
+    value = x.data[0] if x.nnz else 1.0
+    if (x.data != value).any() or x.shape[0] > EXACT:
+        return x, similarity
+    ones = csr_array((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
+    left, right = similarity.left / value, similarity.right / value
+    return ones, replace(similarity, left=left, right=right, shrinkage=similarity.shrinkage / value**2)
+
+
+def _is_thin(ranked: csr_array) -> bool:
+    """Tell whether a sparse product of all columns is cheaper than dense panels."""
+    per_user = np.diff(ranked.indptr).astype(np.float64)
+    return bool(per_user @ per_user * DENSE_IS_CHEAPER <= ranked.shape[1] ** 2.0)
+
+
+class Candidates:
+    """Pairs of items that may be among the nearest, by rank; ``floors`` [N] is what the last place of an item has at least."""
+
+    def __init__(self, num_items: int, num_neighbors: int, dtype: np.dtype[Any]) -> None:
+        self.num_neighbors = num_neighbors
+        self.floors = np.zeros(num_items, dtype)
+        self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], Scores]] = []
+
+    def add(self, items: NDArray[Any], neighbours: NDArray[Any], values: Scores) -> None:
+        """Add pairs; the neighbours of one item come in ascending order, or in any order within one call."""
+        self._parts.append((items.astype(np.int32), neighbours.astype(np.int32), values))
+        if sum(len(part[2]) for part in self._parts) > MAX_CANDIDATES:
+            kept = self.nearest().tocoo()
+            self._parts = [(kept.row, kept.col, kept.data)]
+
+    def nearest(self) -> csr_array:
+        """Return the nearest so far; the first ones where the last place is tied."""
+        shape = (len(self.floors), len(self.floors))
+        nothing = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, self.floors.dtype))
+        items, neighbours, values = map(np.concatenate, zip(nothing, *self._parts, strict=True))
+        is_open = values >= self.floors[items]
+        matrix = coo_array((values[is_open], (items[is_open], neighbours[is_open])), shape=shape).tocsr()
+        kept = nearest_places(matrix.indptr, matrix.data, self.num_neighbors)
+        indptr = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+        return csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=shape)
+
+
+def _add_panel(found: Candidates, ranked: csr_array, width: int, similarity: Similarity, start: int) -> None:
+    """Compare the first ``width`` columns with all: as their neighbours (own), and they as neighbours of the rest."""
+    stop, end = start + width, start + ranked.shape[1]
+    products_RW = _products(ranked, width)
+    np.fill_diagonal(products_RW, 0)
+    left, right = similarity.left, similarity.right
+    own_RW = similarity(products_RW, left[start:stop], right[start:end, None])
+    is_symmetric = np.array_equal(left, right)
+    rest_RW = own_RW[width:] if is_symmetric else similarity(products_RW[width:], left[stop:end, None], right[start:stop])
+    for values, items, axis in ((own_RW, slice(start, stop), 0), (rest_RW, slice(stop, end), 1)):
+        floors = np.maximum(found.floors[items], _floors(values, found.num_neighbors, axis))
+        found.floors[items] = floors
+        is_open = (values >= (floors if axis == 0 else floors[:, None])) & (values > 0)
+        rows, columns = np.divmod(np.flatnonzero(is_open).astype(np.int32), np.int32(width))
+        pair = (columns, rows) if axis == 0 else (rows + width, columns)
+        found.add(pair[0] + start, pair[1] + start, values[is_open])
+
+
+def _products(ranked: csr_array, width: int) -> Scores:
+    """Multiply the first ``width`` columns with all columns; [R, W]. Users with none of the columns are left out."""
+    products_RW = np.empty((ranked.shape[1], width), ranked.dtype)
+    for begin in range(0, width, CHUNK):
+        columns = ranked[:, begin : min(begin + CHUNK, width)]
+        users = np.flatnonzero(np.diff(columns.indptr))
+        products_RW[:, begin : begin + CHUNK] = ranked[users].T @ columns[users].toarray()
+    return products_RW
+
+
+def _floors(values: Scores, num_neighbors: int, axis: int) -> Scores:
+    """Bound the last place along an axis from below: groups whose maxima reach it hold so many values that do."""
+    length = values.shape[axis]
+    size = max(1, length // max(NUM_GROUPS, 2 * num_neighbors))
+    groups = length // size
+    if groups < num_neighbors:
+        return np.zeros(values.shape[1 - axis], values.dtype)
+    if axis == 0:
+        maxima = np.ascontiguousarray(values[: groups * size].reshape(size, groups, -1).max(axis=0).T)
+    else:
+        maxima = values[:, : groups * size].reshape(-1, size, groups).max(axis=1)
+    floors: Scores = np.sort(maxima, axis=1)[:, -num_neighbors]
+    return floors
+
+
+def _add_tail(found: Candidates, ranked: csr_array, similarity: Similarity, start: int) -> None:
+    """Compare columns among each other by sparse products."""
+    by_item = ranked.T.tocsr()
+    left, right = similarity.left[start:], similarity.right[start:]
+    for begin, stop in _blocks(ranked, by_item):
+        product = by_item[begin:stop] @ ranked
+        rows = np.repeat(np.arange(begin, stop), np.diff(product.indptr))
+        values = similarity(product.data, left[rows], right[product.indices])
+        values[rows == product.indices] = 0
+        floors = _last_places(product.indptr, values, found.num_neighbors)
+        found.floors[start + begin : start + stop] = np.maximum(found.floors[start + begin : start + stop], floors)
+        is_open = (values >= found.floors[start + rows]) & (values > 0)
+        found.add(rows[is_open] + start, product.indices[is_open] + start, values[is_open])
+
+
+def _blocks(ranked: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
     """Cut the items so that no block, but for a single item, needs more than BLOCK_PRODUCTS multiplications."""
-    per_user = np.diff(confidence.indptr)
-    per_entry = np.concatenate([[0], np.cumsum(per_user[by_item.indices])])
+    per_user = np.diff(ranked.indptr)
+    per_entry = np.concatenate([[0], np.cumsum(per_user[by_item.indices], dtype=np.int64)])
     ends = per_entry[by_item.indptr[1:]]
     cuts, begin = [0], 0
     while cuts[-1] < len(ends):
@@ -49,24 +200,34 @@ def _blocks(confidence: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _nearest(indptr: NDArray[np.int32], values: NDArray[np.float64], num_neighbors: int) -> NDArray[np.int64]:
-    """Choose the places of the largest values of each row, the first ones where the last is tied; -inf is never chosen.
+def nearest_places(indptr: NDArray[Any], values: Scores, num_neighbors: int) -> NDArray[np.bool_]:
+    """Choose the largest values above 0 of each row, the first ones where the last place is tied; bool, one a value."""
+    rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
+    last = np.maximum(_last_places(indptr, values, num_neighbors), np.finfo(values.dtype).tiny)[rows]
+    is_chosen, is_tied = values > last, values == last
+    places_left = num_neighbors - np.diff(np.concatenate([[0], np.cumsum(is_chosen)])[indptr])
+    tied = np.flatnonzero(is_tied)
+    first = np.concatenate([[0], np.cumsum(is_tied)])[indptr]
+    is_chosen[tied[np.arange(len(tied)) - first[rows[tied]] < places_left[rows[tied]]]] = True
+    return is_chosen
 
-    Rows of like length lie side by side in one array, padded with -inf: that is ten times faster than sorting all values.
+
+def _last_places(indptr: NDArray[Any], values: Scores, num_neighbors: int) -> Scores:
+    """Return the ``num_neighbors``-th largest value of each row, 0 where a row has no more than so many.
+
+    Rows of like length lie side by side in one array, padded with 0: that is ten times faster than sorting all values.
     """
     lengths = np.diff(indptr)
+    floors = np.zeros(len(lengths), values.dtype)
     order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    parts, start = [np.zeros(0, np.int64)], 0
+    order = order[lengths[order] > num_neighbors]
+    start = 0
     while start < len(order):
-        widths = lengths[order[start:]]
-        fits = np.arange(1, len(widths) + 1) * widths.astype(np.int64) <= PADDED
-        stop = start + max(1, int(fits.argmin()) if not fits.all() else len(fits))
+        widths = lengths[order[start:]].astype(np.int64)
+        stop = start + max(1, int(np.searchsorted(widths * np.arange(1, len(widths) + 1), PADDED, side="right")))
         rows, width = order[start:stop], int(lengths[order[stop - 1]])
-        is_there = np.arange(width) < lengths[rows][:, None]
-        places = np.where(is_there, indptr[rows][:, None] + np.arange(width), 0)
-        chosen, _ = top_k(np.where(is_there, values[places], -np.inf), num_neighbors)
-        row, column = np.nonzero(chosen >= 0)
-        parts.append(places[row, chosen[row, column]])
+        places = indptr[rows][:, None] + np.arange(width)
+        padded = np.where(np.arange(width) < lengths[rows][:, None], values[np.minimum(places, len(values) - 1)], 0)
+        floors[rows] = np.sort(padded, axis=1)[:, -num_neighbors]
         start = stop
-    return np.concatenate(parts)
+    return floors
