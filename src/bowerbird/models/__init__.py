@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MODELS = {
     "blend": "Blend",
     "cooccurrence": "Cooccurrence",
+    "ease": "Ease",
     "item_knn": "ItemKnn",
     "personal_frequency": "PersonalFrequency",
     "popularity": "Popularity",

@@ -1,13 +1,15 @@
-"""What models share whose scores are a sparse product: the state of a user times a matrix from items to items.
+"""What models share whose scores are a product: the state of a user times a matrix from items to items, sparse or dense.
 
-    score(u, i) = sum over items j of state[u, j] * matrix[j, i]
+    score(u, i) = sum over items j of state[u, j] * matrix[j, i], where that is above 0
 
-So the contribution of each past item j is exact, and ``explain`` names the largest. B users of a block, N items, P pairs.
+So the contribution of each past item j is exact, and ``explain`` names the largest. At 0 or below nothing in the past speaks
+for an item: the model has nothing to say about it. B users of a block, N items, P pairs.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -20,11 +22,37 @@ from bowerbird.data.interactions import Interactions
 from bowerbird.models.base import Arrays, Histories, Model
 from bowerbird.models.topk import Scores
 
+Contributions = Callable[[Histories, NDArray[np.int64], NDArray[np.int64]], csr_array]
 
-class LinearModel(Model):
-    """A model that sets ``_matrix`` (N x N, entries above 0) in ``_fit`` and writes ``_state``."""
 
-    _matrix: csr_array
+class AdditiveModel(Model):
+    """A model whose score is a sum over past items: it writes what each of them adds."""
+
+    @abstractmethod
+    def _explainer(self) -> Contributions:
+        """Return a function of histories and pairs (places of users in the block, item codes): what each item adds, P x N."""
+
+    def explain(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
+        """Name the past item that contributes most to each pair: ``user_id, item_id, because, share``.
+
+        ``share`` is its part of all that speaks for the item, in (0, 1]. Equal contributions are told apart by item id.
+        Both are missing where nothing in the user's past speaks for the item.
+        """
+        because: NDArray[Any] = np.full(len(pairs), None, object)  # Any: item ids
+        share = np.full(len(pairs), np.nan)
+        contributions = self._explainer()
+        for rows, places, items, histories in self._pair_blocks(pairs, history):
+            found, best, part = _largest(contributions(histories, places, items))
+            because[rows[found]] = self.data.item_ids[best]
+            share[rows[found]] = part
+        named = {USER_ID: pairs[USER_ID].to_numpy(), ITEM_ID: pairs[ITEM_ID].to_numpy()}
+        return pd.DataFrame(named | {"because": because, "share": share})
+
+
+class LinearModel(AdditiveModel):
+    """A model that sets ``_matrix`` (N x N) in ``_fit`` and writes ``_state``."""
+
+    _matrix: csr_array | Scores
 
     @abstractmethod
     def _state(self, histories: Histories) -> csr_array:
@@ -32,36 +60,28 @@ class LinearModel(Model):
 
     def _score(self, histories: Histories, at: int) -> Scores:
         product = self._state(histories) @ self._matrix
-        scores_BN = np.full(product.shape, -np.inf)
-        scores_BN[np.repeat(np.arange(product.shape[0]), np.diff(product.indptr)), product.indices] = product.data
+        scores_BN: Scores = product if isinstance(product, np.ndarray) else product.toarray()
+        scores_BN[scores_BN <= 0] = -np.inf
         return scores_BN
 
     def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
         """Add events and count anew on the union of events, which is what a full fit does."""
         return self.fit(self.data.concat(new), items=items, users=users)
 
-    def explain(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
-        """Name the past item that contributes most to each pair: ``user_id, item_id, because, share``.
+    def _explainer(self) -> Contributions:
+        return self._contributions
 
-        ``share`` is the part of the score that it makes up, in (0, 1]. Equal contributions are told apart by item id.
-        Both are missing where nothing in the user's past speaks for the item.
-        """
-        because: NDArray[Any] = np.full(len(pairs), None, object)  # Any: item ids
-        share = np.full(len(pairs), np.nan)
-        columns = self._matrix.tocsc()
-        for rows, places, items, histories in self._pair_blocks(pairs, history):
-            contributions = self._state(histories)[places].multiply(columns[:, items].T).tocsr()
-            found, best, part = _largest(contributions)
-            because[rows[found]] = self.data.item_ids[best]
-            share[rows[found]] = part
-        named = {USER_ID: pairs[USER_ID].to_numpy(), ITEM_ID: pairs[ITEM_ID].to_numpy()}
-        return pd.DataFrame(named | {"because": because, "share": share})
+    def _contributions(self, histories: Histories, places: NDArray[np.int64], items: NDArray[np.int64]) -> csr_array:
+        past = self._state(histories)[places]
+        weights = self._matrix[past.indices, np.repeat(items, np.diff(past.indptr))]
+        past.data = past.data * (weights if isinstance(weights, np.ndarray) else weights.toarray())
+        return past
 
     def _arrays(self) -> Arrays:
-        return pack(self._matrix, "matrix")
+        return {"matrix": self._matrix} if isinstance(self._matrix, np.ndarray) else pack(self._matrix, "matrix")
 
     def _restore(self, arrays: Arrays) -> None:
-        self._matrix = unpack(arrays, "matrix")
+        self._matrix = arrays["matrix"] if "matrix" in arrays else unpack(arrays, "matrix")
 
 
 def state_matrix(histories: Histories, values: NDArray[np.float64], num_items: int) -> csr_array:
@@ -71,20 +91,22 @@ def state_matrix(histories: Histories, values: NDArray[np.float64], num_items: i
 
 
 def pack(matrix: csr_array, name: str) -> Arrays:
-    """Turn a square matrix into arrays for ``save``."""
-    return {f"{name}.data": matrix.data, f"{name}.indices": matrix.indices, f"{name}.indptr": matrix.indptr}
+    """Turn a matrix into arrays for ``save``."""
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "width": np.asarray([matrix.shape[1]])}
+    return {f"{name}.{part}": values for part, values in parts.items()}
 
 
 def unpack(arrays: Arrays, name: str) -> csr_array:
     """Turn the arrays of ``pack`` back into a matrix."""
-    size = len(arrays[f"{name}.indptr"]) - 1
     parts = arrays[f"{name}.data"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"]
-    return csr_array(parts, shape=(size, size))
+    return csr_array(parts, shape=(len(parts[2]) - 1, int(arrays[f"{name}.width"][0])))
 
 
 def _largest(contributions: csr_array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the rows that have an entry, the column of the largest (ties: the lowest), and its part of the row's sum."""
+    """Return the rows with an entry above 0, the column of the largest (ties: the lowest), and its part of such entries."""
     contributions.sum_duplicates()
+    contributions.data = np.maximum(contributions.data, 0)
+    contributions.eliminate_zeros()
     rows = np.repeat(np.arange(contributions.shape[0]), np.diff(contributions.indptr))
     order = np.lexsort((contributions.indices, -contributions.data, rows))
     found, first = np.unique(rows[order], return_index=True)
