@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 MODELS = {
     "blend": "Blend",
     "cooccurrence": "Cooccurrence",
+    "decision_tree": "DecisionTree",
     "ease": "Ease",
     "item_knn": "ItemKnn",
+    "linear_svm": "LinearSvm",
+    "naive_bayes": "NaiveBayes",
     "personal_frequency": "PersonalFrequency",
     "popularity": "Popularity",
     "random": "Random",

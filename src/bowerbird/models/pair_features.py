@@ -33,7 +33,7 @@ from bowerbird.columns import ITEM_ID, PRICE, USER_ID, WEIGHT
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.models.base import Arrays, Histories
 from bowerbird.models.linear import pack, state_matrix, unpack
-from bowerbird.models.neighbours import cosine_neighbours
+from bowerbird.models.neighbours import cosine, nearest_items
 from bowerbird.models.pair_tables import (
     Columns,
     category_matrix,
@@ -109,6 +109,7 @@ class PairFeatures:
         named = {f"item_{name}": column for name, column in own.items()} | _prefixed(further, "items.")
         known = np.zeros(size, bool)
         known[profiles[ITEM_ID].astype(np.int64)] = True
+        had = _had(everybody, size)
         codes = pairs[ITEM_ID].astype(np.int32), pairs["next_item_id"].astype(np.int32)
         return cls(
             (*(f"user_{name}" for name in USER), *_prefixed(further, "users."), *named, *CROSS),
@@ -119,7 +120,7 @@ class PairFeatures:
             prices_N,
             categories_NC,
             coo_array((pairs[WEIGHT], codes), shape=(size, size)).tocsr(),
-            cosine_neighbours(_had(everybody, size), num_neighbors=NUM_NEIGHBORS, shrinkage=SHRINKAGE),
+            nearest_items(had, cosine(had, shrinkage=SHRINKAGE), num_neighbors=NUM_NEIGHBORS),
         )
 
     def of(self, histories: Histories, rows: NDArray[np.int64], items: NDArray[np.int64], at: int) -> NDArray[np.float32]:

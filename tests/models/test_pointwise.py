@@ -1,0 +1,95 @@
+"""How training rows of pointwise rankers come about, and how scores become probabilities."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bowerbird import build_model
+from bowerbird.data.interactions import MICROSECONDS_A_DAY
+from bowerbird.errors import CapabilityError
+from bowerbird.models.calibrate import platt, prior_corrected
+from bowerbird.models.pair_samples import CutOff
+from tests.models.pointwise import log_of
+
+RANKERS = ("naive_bayes", "decision_tree", "linear_svm")
+ROWS = [
+    ("ann", "tea", 1), ("bob", "cup", 2), ("bob", "tea", 3),
+    ("ann", "cup", 11), ("ann", "cup", 12), ("bob", "new", 12), ("zoe", "tea", 13), ("ann", "tea", 25),
+]  # fmt: skip
+
+
+def cut_off(day: int = 10, horizon: int = 10) -> CutOff:
+    horizon *= MICROSECONDS_A_DAY
+    return CutOff.at(log_of(ROWS), day * MICROSECONDS_A_DAY, horizon, items=None, users=None, generator=np.random.default_rng(1))
+
+
+def test_candidates_are_users_and_items_of_the_past_and_positives_what_they_do_within_the_horizon() -> None:
+    found = cut_off()
+    assert found.before.user_ids[found.users].tolist() == ["ann", "bob"]
+    assert found.before.item_ids[found.items].tolist() == ["cup", "tea"]
+    assert found.positives == (np.array([0]), np.array([0])), "ann and cup, once; new and zoe had no past; day 25 is too late"
+
+
+def test_negatives_are_drawn_at_the_rate_that_is_told() -> None:
+    found = cut_off()
+    for scheme, cup_share in (("uniform", 1 / 2), ("popularity", 2 / 5)):  # with evidence: cup 1, tea 2
+        sample = found.draw(40_000, scheme, np.random.default_rng(2))
+        assert sample.labels_P.sum() == 1 and sample.labels_P[0]
+        cup = sample.items_P[1:] == found.items[0]
+        assert (~cup).sum() == pytest.approx(40_000 * (1 - cup_share), rel=0.02)
+        assert cup.sum() == pytest.approx(40_000 / 2 * cup_share, rel=0.03), "ann and cup is no negative"
+        assert sample.rates_P[1:][cup] == pytest.approx(40_000 / 2 * cup_share)
+
+
+def test_prior_correction_gives_back_the_share_in_the_population() -> None:
+    # 10 positives among 1010 candidates, all taken, and every tenth of the 1000 negatives: 10 in 110
+    corrected = prior_corrected(np.log(np.array([10 / 100])), 0.1)
+    assert 1 / (1 + np.exp(-corrected)) == pytest.approx([10 / 1010])
+
+
+def test_platt_finds_the_line_that_labels_were_drawn_with() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=100_000)
+    labels = generator.random(len(scores)) < 1 / (1 + np.exp(-(0.5 * scores - 2)))
+    assert platt(scores, labels) == pytest.approx([0.5, -2], abs=0.05)
+    rare = labels | (generator.random(len(scores)) < 0.1)  # a tenth of the negatives, ten times each
+    assert platt(scores[rare], labels[rare], np.where(labels, 1.0, 10.0)[rare]) == pytest.approx([0.5, -2], abs=0.07)
+
+
+def test_platt_never_turns_the_ranking_around_and_stays_finite() -> None:
+    scores = np.array([-1.0, 1.0] * 50)
+    assert platt(scores, scores < 0)[0] > 0
+    for labels in (np.zeros(100, bool), np.ones(100, bool), scores > 0):
+        assert np.isfinite(platt(scores, labels)).all()
+    assert platt(np.zeros(0), np.zeros(0, bool)) == pytest.approx([1, 0])
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_a_log_that_is_too_short_gives_popular_items_and_no_probability(name: str) -> None:
+    model = build_model(name).fit(log_of(ROWS[:3]))
+    assert set(model.recommend(["ann", "bob"])["source"]) == {"fallback"}
+    with pytest.raises(CapabilityError, match=r"28\.0 days"):
+        model.predict_proba(pd.DataFrame({"user_id": ["ann"], "item_id": ["cup"]}))
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_where_every_candidate_comes_true_nothing_is_learned(name: str) -> None:
+    model = build_model(name, horizon_days=5, num_cut_offs=1).fit(log_of([("ann", "tea", day) for day in range(20)]))
+    assert set(model.recommend(["ann"], exclude_seen=False)["source"]) == {"fallback"}
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_users_without_history_have_no_probability(name: str) -> None:
+    model = build_model(name, horizon_days=5, num_cut_offs=2).fit(log_of(ROWS))
+    p = model.predict_proba(pd.DataFrame({"user_id": ["nobody", "ann", "ann"], "item_id": ["tea", "tea", "?"]}))
+    assert np.isnan(p).tolist() == [True, False, True]
+
+
+def test_a_history_from_after_the_fit_counts_as_recent() -> None:
+    model = build_model("naive_bayes", horizon_days=5, num_cut_offs=2).fit(log_of(ROWS))
+    pair = pd.DataFrame({"user_id": ["new"], "item_id": ["cup"]})
+    scores = [
+        model.score(pair, history=pd.DataFrame({"user_id": ["new"], "item_id": ["tea"], "timestamp": [day * 86400]}))[0]
+        for day in (25, 400)
+    ]
+    assert scores[0] == scores[1]
