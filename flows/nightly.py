@@ -22,8 +22,22 @@ from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from tasks import contracts, lists, proof, rows
 
-RecipeName = Literal["sample", "movielens", "online_retail", "complete_journey", "open_bandit"]
-Candidate = Literal["nominee", "cooccurrence", "item_knn", "personal_frequency", "popularity", "random", "sasrec"]
+RecipeName = Literal["sample", "social", "movielens", "online_retail", "complete_journey", "open_bandit"]
+Candidate = Literal[
+    "nominee",
+    "blend",
+    "content",
+    "cooccurrence",
+    "decision_tree",
+    "ease",
+    "item_knn",
+    "linear_svm",
+    "naive_bayes",
+    "personal_frequency",
+    "popularity",
+    "random",
+    "sasrec",
+]
 
 
 def run_name() -> str:
@@ -47,7 +61,7 @@ def nightly(
     Args:
         recipe: What to do, by name: the files in deployments/recipes.
         recipe_file: A TOML file of your own, in place of a named recipe.
-        source: The folder, file or zip to read from. Empty for the recipe's simulated shop.
+        source: The folder, file or zip to read from. Empty for the recipe's simulated data.
         home: The home folder of tables and runs. Empty for the worker's own.
         seed: Overrides the recipe's seed.
         candidate: Puts this one model up; no rival takes its place. Nominee: the best of the recipe's own models.

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -42,7 +43,7 @@ RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe by name (a
 SourceOption = Annotated[
     Path | None,
     typer.Option(
-        "--source", help="The folder, file or zip to read from. Absent: the recipe's simulated shop.", show_default=False
+        "--source", help="The folder, file or zip to read from. Absent: the recipe's simulated data.", show_default=False
     ),
 ]
 WaitOption = Annotated[
@@ -73,6 +74,7 @@ def run(
     rows 5; the home folder is locked 6; Ctrl-C 130.
     """
     from bowerbird.application import flow_module, recipe_path
+    from bowerbird.server import run_server
     from bowerbird.store.lock import writer_lock
 
     checked = _check_recipe(recipe, seed=seed, candidate=candidate)
@@ -81,15 +83,19 @@ def run(
     with writer_lock(opened.lock, wait_seconds=wait):
         pass  # told here, before seconds go into imports; the flow takes it again
     _check_models(checked)
-    flow = flow_module("nightly", opened)
-    run_id = flow.nightly(
-        recipe_file=str(recipe_path(recipe).absolute()),
-        source=str(source.absolute()) if source else "",
-        home=str(opened.path),
-        seed=seed,
-        candidate=candidate or "nominee",
-        wait_seconds=wait,
-    )
+    with run_server(opened) as server:
+        flow = flow_module("nightly", opened)
+        import_module("data_contracts.events")  # takes seconds, and so does the server: side by side
+        if server is not None:
+            server.await_and_use()
+        run_id = flow.nightly(
+            recipe_file=str(recipe_path(recipe).absolute()),
+            source=str(source.absolute()) if source else "",
+            home=str(opened.path),
+            seed=seed,
+            candidate=candidate or "nominee",
+            wait_seconds=wait,
+        )
     outcome = _outcome(opened, run_id)
     if as_json:
         _print_json(outcome)
@@ -199,20 +205,23 @@ def approve(
 @app.command()
 def sample(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")],
-    users: Annotated[int, typer.Option(min=1, help="Customers of the simulated shop.")] = 2000,
-    items: Annotated[int, typer.Option(min=1, help="Its products.")] = 1500,
-    days: Annotated[int, typer.Option(min=1, help="Days of its log.")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same shop.")] = 1,
+    kind: Annotated[Literal["shop", "feed"], typer.Option(help="A shop, or a feed of posts that live a day or two.")] = "shop",
+    users: Annotated[int, typer.Option(min=1, help="Customers of the simulated shop, readers of the feed.")] = 2000,
+    items: Annotated[int, typer.Option(min=1, help="Products, or posts over all days.")] = 1500,
+    days: Annotated[int, typer.Option(min=1, help="Days of the log.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed writes the same data.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the log, catalogue and customers of a simulated shop, of any size."""
-    from bowerbird.sources.shop import Shop, ShopConfig
+    """Write the log, catalogue and users of a simulated shop or feed, of any size."""
+    from bowerbird.recipe import SampleSource
+    from bowerbird.sources.samples import write_sample
 
-    written = Shop(ShopConfig(users=users, items=items, days=days, seed=seed)).write(out)
+    written = write_sample(SampleSource(kind=kind, users=users, items=items, days=days, seed=seed), out)
     if as_json:
         _print_json(_as_json(written))
     else:
-        _say(f"Wrote a simulated shop to {out}: {users} customers, {items} products, {days} days, seed {seed}.")
+        nouns = "readers, {} posts" if kind == "feed" else "customers, {} products"
+        _say(f"Wrote a simulated {kind} to {out}: {users} {nouns.format(items)}, {days} days, seed {seed}.")
 
 
 @app.command()
@@ -244,7 +253,7 @@ def ui(
     report_port: Annotated[int | None, typer.Option(min=1, max=65535, help="The reports' port; else 4280.")] = None,
 ) -> None:
     """Start the Prefect server, register the deployments, start a worker and serve the reports; Ctrl-C ends all."""
-    from bowerbird.application import serve_ui
+    from bowerbird.server import serve_ui
     from bowerbird.settings import Settings
 
     settings = Settings()

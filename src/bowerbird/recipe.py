@@ -155,8 +155,10 @@ class FeedbackSource(TableSource):
 
 
 class SampleSource(Section):
-    """The simulated shop that stands in where no source is named."""
+    """The simulated data that stands in where no source is named."""
 
+    kind: Literal["shop", "feed"] = "shop"
+    """A shop, or a feed of posts that live a day or two; ``items`` are its posts."""
     users: Annotated[int, Field(ge=1)] = 2000
     items: Annotated[int, Field(ge=1)] = 1500
     days: Annotated[int, Field(ge=1)] = 60
@@ -171,7 +173,7 @@ class Source(Section):
     users: UserSource | None = None
     feedback: FeedbackSource | None = None
     sample: SampleSource | None = None
-    """Simulate a shop where the run names no source."""
+    """Simulate a shop or a feed where the run names no source."""
 
 
 class Rule(Section):

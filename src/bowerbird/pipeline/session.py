@@ -103,14 +103,14 @@ def rows_of(report: IngestReport) -> dict[str, Any]:  # Any: JSON
 
 
 def ingest_source(run: Run) -> IngestReport:
-    """Bring the source, or the recipe's simulated shop, into the tables; the report lies in the run's folder.
+    """Bring the source, or the recipe's simulated one, into the tables; the report lies in the run's folder.
 
     Raises
     ------
     TooManyRejectsError
         Where more rows were rejected than the recipe allows; the report is kept all the same.
     """
-    source = run.source or simulated_shop(run)
+    source = run.source or simulated_source(run)
     try:
         with open_database(run) as con:
             report = ingest(run.home, run.recipe, source, run.run_id, now=datetime.now(UTC), con=con)
@@ -126,17 +126,17 @@ def ingest_report(run: Run) -> IngestReport:
     return IngestReport.load(read_json(run.folder / INGEST))
 
 
-def simulated_shop(run: Run) -> Path | None:
-    """Write the recipe's simulated shop into the home, once for each size and seed; None where the recipe has none."""
-    from bowerbird.sources.shop import Shop, ShopConfig
+def simulated_source(run: Run) -> Path | None:
+    """Write the recipe's simulated source into the home, once for each kind, size and seed; None where it has none."""
+    from bowerbird.sources.samples import write_sample
 
     sample = run.recipe.source.sample
     if sample is None:
         return None
-    folder = run.home.path / "sample" / f"{sample.users}-{sample.items}-{sample.days}-{sample.seed}"
+    folder = run.home.path / "sample" / f"{sample.kind}-{sample.users}-{sample.items}-{sample.days}-{sample.seed}"
     if not folder.exists():
         unfinished = folder.with_name(f"{folder.name}.tmp")
-        Shop(ShopConfig(users=sample.users, items=sample.items, days=sample.days, seed=sample.seed)).write(unfinished)
+        write_sample(sample, unfinished)
         unfinished.rename(folder)
     return folder
 

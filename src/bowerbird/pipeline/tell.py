@@ -25,7 +25,7 @@ from bowerbird.store.published import current
 from bowerbird.store.runs import OUTCOME, read_json, write_json
 
 NUM_EXAMPLES = 3
-SIMULATED = "The data is simulated: these are no real customers and no real sales."
+SIMULATED = "The data is simulated: no person, item or event in it is real."
 LEAVE_LAST_OUT = (
     "Leave-last-out: each user's last success is held out, whenever it was, so popularity and item relations come in part "
     "from later times. The global time split beside it has no such leak."
