@@ -23,7 +23,8 @@ def lists_of(tag: str, *, users: int = 2, k: int = 2) -> pa.Table:
         "rank": [rank for _, rank in places],
         "source": ["model"] * len(places),
     }
-    return pa.table(columns, schema=RECOMMENDATIONS)
+    nothing = {name: [None] * len(places) for name in RECOMMENDATIONS.names if name not in columns}
+    return pa.table(columns | nothing, schema=RECOMMENDATIONS)
 
 
 def write_lists(folder: Path, tag: str, *, users: int = 2, k: int = 2, row_group_size: int = 1000) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 from bowerbird.errors import HomeError, PublishConflictError, UserError
 from bowerbird.store import published
-from bowerbird.store.home import Home
+from bowerbird.store.home import RECOMMENDATIONS, Home
 from tests.store.sets import lists_of, publish, shown, write_lists
 
 KEPT = 30
@@ -121,11 +121,11 @@ def test_set_replaces_the_whole_of_the_one_before(home: Home, tmp_path: Path) ->
 
 
 def test_file_with_kindred_types_and_another_order_of_columns_is_published(home: Home, tmp_path: Path) -> None:
-    lists = lists_of("a").select(["source", "rank", "item_id", "user_id", "score"])
+    lists = lists_of("a").select(["source", "rank", "item_id", "user_id", "score", "reason"])
     lists = lists.set_column(1, "rank", lists["rank"].cast(pa.int64())).append_column("note", pa.array(["x"] * 4))
     pq.write_table(lists.set_column(3, "user_id", lists["user_id"].cast(pa.large_string())), tmp_path / "odd.parquet")
     published.publish(home, tmp_path / "odd.parquet", run_id="run a", handle=home.recommendations.open())
-    assert published.read_lists(home, "u000000").columns.tolist() == ["user_id", "item_id", "score", "rank", "source"]
+    assert published.read_lists(home, "u000000").columns.tolist() == RECOMMENDATIONS.names
     assert published.checksum(tmp_path / "odd.parquet") == published.checksum(write_lists(tmp_path, "a"))
 
 
@@ -168,6 +168,22 @@ def test_disk_that_fills_up_anywhere_in_a_publish_leaves_the_old_set_or_the_new(
             assert shown(home) == {"a"} and [one.run_id for one in published.history(home)] == ["run a"]
     publish(home, tmp_path, "b")
     assert shown(home) == {"b"}
+
+
+def test_home_of_before_the_evidence_is_read_and_published_to_and_rolled_back(home: Home, tmp_path: Path) -> None:
+    old = lists_of("old").select(["user_id", "item_id", "score", "rank", "source"])
+    home.recommendations.overwrite(old, metadata={published.RUN: "run old", published.KIND: "publish", published.CHECKSUM: "x"})
+    assert "reason" not in published.read_lists(home, "u000000") and shown(home) == {"old"}
+    publish(home, tmp_path, "new")
+    assert published.read_lists(home, "u000000").columns.tolist() == RECOMMENDATIONS.names
+    rollback(home)
+    assert shown(home) == {"old"}
+
+
+def test_held_lists_of_before_the_evidence_are_published_without_it(home: Home, tmp_path: Path) -> None:
+    pq.write_table(lists_of("a").select(["user_id", "item_id", "score", "rank", "source"]), tmp_path / "old.parquet")
+    published.publish(home, tmp_path / "old.parquet", run_id="run a", handle=home.recommendations.open())
+    assert published.read_lists(home, "u000000")[["reason", "propensity"]].isna().all(axis=None)
 
 
 # ---- the way back

@@ -237,7 +237,10 @@ def recommend(
     history: Interactions | None = None,
 ) -> pd.DataFrame:
     """List the best ``k`` of the allowed items for users, less what the recipe does not recommend again."""
+    return model.recommend(users, k=k, exclude_seen=exclude_seen(run), candidates=allowed, at=at, history=history)
+
+
+def exclude_seen(run: Run) -> list[str] | bool:
+    """Return the events whose items are not recommended again, as ``Model.recommend`` takes them."""
     excluded = run.recipe.target.exclude_events if run.recipe.target else ()
-    return model.recommend(
-        users, k=k, exclude_seen=list(excluded) if excluded else False, candidates=allowed, at=at, history=history
-    )
+    return list(excluded) if excluded else False

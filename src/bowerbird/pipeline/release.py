@@ -13,14 +13,17 @@ from pyarrow.parquet import ParquetWriter
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import ITEM_ID, RANK, USER_ID
-from bowerbird.errors import PublishConflictError, UserError
+from bowerbird.errors import CapabilityError, PublishConflictError, UserError
 from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
+from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, reading
-from bowerbird.pipeline.prove import Champion, Fitted, Spec, recommend
+from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, recommend
 from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
+from bowerbird.pipeline.show import item_titles
+from bowerbird.ranking.evidence import evidence
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS, Home
 from bowerbird.store.runs import MANIFEST, OUTCOME, read_json, run_folder, write_json
@@ -28,6 +31,7 @@ from bowerbird.store.tables import relation
 from bowerbird.warehouse.recommendation_checks import Check, check_recommendations
 
 LISTS = "recommendations.parquet"
+SIMILAR = "similar_items.parquet"
 USERS_A_CHUNK = 20_000
 USERS_COMPARED = 1_000
 
@@ -51,14 +55,19 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
     """Recommend to everybody, with the rules as they stand now, and keep lists and model in the run's folder."""
     model = load_model(refitted.folder)
     users, allowed, k = all_users(run), candidates(run, plan.now), run.recipe.recommend.k
+    titles = item_titles(run.home, model.data.item_ids.tolist())
+    excluded = exclude_seen(run)
     path = run.folder / LISTS
     unfinished = path.with_suffix(".tmp")
     with ParquetWriter(unfinished, RECOMMENDATIONS, compression="zstd") as writer:
         for start in range(0, len(users), USERS_A_CHUNK):
             chunk = users[start : start + USERS_A_CHUNK]
             lists = recommend(run, model, chunk, k=k, at=plan.now, allowed=allowed)
-            writer.write_table(pa.Table.from_pandas(lists[RECOMMENDATIONS.names], schema=RECOMMENDATIONS, preserve_index=False))
+            told = evidence(model, lists, titles=titles, exclude_seen=excluded, candidates=allowed, at=plan.now)
+            told = told.reindex(columns=RECOMMENDATIONS.names)
+            writer.write_table(pa.Table.from_pandas(told, schema=RECOMMENDATIONS, preserve_index=False))
     unfinished.rename(path)
+    _write_similar_items(model, run.folder / SIMILAR, k=k)
     kept = run.folder / MODEL
     if not kept.exists():
         shutil.copytree(refitted.folder, kept)
@@ -70,6 +79,17 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
         refit_overlap=_refit_overlap(run, model, verdict, plan),
         published_overlap=_published_overlap(run, path),
     )
+
+
+def _write_similar_items(model: Model, path: Path, *, k: int) -> None:
+    """Keep which items are alike, where the model or one inside it compares items; the first that does is asked."""
+    for one in (model, *(model.generators if isinstance(model, Composite) else ())):
+        try:
+            similar = one.similar_items(one.data.item_ids, k=k)
+        except CapabilityError:
+            continue
+        similar.to_parquet(path, index=False)
+        return
 
 
 def _refit_overlap(run: Run, model: Model, verdict: Verdict, plan: Plan) -> float | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bowerbird.columns import ITEM_ID, RANK, SCORE, SOURCE, USER_ID
-from bowerbird.errors import CapabilityError, UserError
+from bowerbird.columns import BECAUSE, ITEM_ID, RANK, REASON, SCORE, SOURCE
+from bowerbird.errors import UserError
 from bowerbird.models import load_model
-from bowerbird.models.base import FALLBACK, Model
 from bowerbird.pipeline.run import MODEL
+from bowerbird.ranking.evidence import evidence
 from bowerbird.store.home import Home
 from bowerbird.store.published import current, read_lists
 from bowerbird.store.runs import MANIFEST, read_json
@@ -37,8 +37,10 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
     if not is_known and model is not None:
         lists = model.recommend([user_id], k=k)
     lists = lists[lists[RANK] <= k]
+    if REASON not in lists or lists[REASON].isna().any():  # made on the spot, or by a version that published none
+        lists = evidence(model, lists)
+        lists = evidence(model, lists, titles=item_titles(home, lists[BECAUSE].dropna().tolist()))
     titles = item_titles(home, lists[ITEM_ID].tolist())
-    reasons = explain(home, model, lists)
     return {
         "user_id": user_id,
         "is_known": is_known,
@@ -52,9 +54,9 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
                 "title": titles.get(row[ITEM_ID]) or row[ITEM_ID],
                 "score": float(row[SCORE]),
                 "source": row[SOURCE],
-                "why": why,
+                "why": row[REASON],
             }
-            for row, why in zip(lists.to_dict("records"), reasons, strict=True)
+            for row in lists.to_dict("records")
         ],
     }
 
@@ -67,29 +69,3 @@ def item_titles(home: Home, item_ids: Sequence[str]) -> dict[str, str]:
         con.register("wanted", wanted)
         rows = con.execute("select item_id, title from items semi join wanted using (item_id)").fetchall()
     return {item: title for item, title in rows if title}
-
-
-def explain(home: Home, model: Model | None, lists: pd.DataFrame) -> list[str]:
-    """Say why each item is in a list: the past item that contributes most, or where the item comes from.
-
-    No past item is named where the model has no exact contributions.
-    """
-    because: dict[tuple[str, str], str] = {}
-    if model is not None and len(lists):
-        try:
-            found = model.explain(lists[[USER_ID, ITEM_ID]])
-        except CapabilityError:
-            found = pd.DataFrame({USER_ID: [], ITEM_ID: [], "because": []})
-        titles = item_titles(home, found["because"].dropna().unique().tolist())
-        because = {
-            (user, item): "had before" if past == item else f"because of {titles.get(past, past)}"
-            for user, item, past in zip(found[USER_ID], found[ITEM_ID], found["because"], strict=True)
-            if isinstance(past, str)
-        }
-    return [because.get((row[USER_ID], row[ITEM_ID])) or _source_words(row[SOURCE]) for row in lists.to_dict("records")]
-
-
-def _source_words(source: str) -> str:
-    """Say where an item comes from that no past item explains."""
-    known = {FALLBACK: "popular", "popularity": "popular", "random": "by chance"}
-    return known.get(source, f"fits the history, says {source}")

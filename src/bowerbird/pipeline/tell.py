@@ -9,14 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bowerbird.columns import ITEM_ID, USER_ID
-from bowerbird.models import load_model
+from bowerbird.columns import ITEM_ID, REASON, USER_ID
 from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment
 from bowerbird.pipeline.session import ingest_report, outcome_of
-from bowerbird.pipeline.show import explain, item_titles
+from bowerbird.pipeline.show import item_titles
 from bowerbird.report import content as report
 from bowerbird.report.page import write_report
 from bowerbird.report.reach import measure_reach
@@ -291,7 +290,6 @@ def _examples(run: Run, prepared: Prepared) -> tuple[report.ExampleUser, ...]:
         con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
         lists = con.execute("select * from lists semi join wanted using (user_id) order by user_id, rank").df()
     titles = item_titles(run.home, [*events[ITEM_ID], *lists[ITEM_ID]])
-    lists["why"] = explain(run.home, load_model(prepared.model), lists)
     return tuple(
         _example(user, count, events[events[USER_ID] == user], lists[lists[USER_ID] == user], titles)
         for user, count in zip(users[USER_ID], users["n"], strict=True)
@@ -307,7 +305,7 @@ def _example(user: str, count: int, events: pd.DataFrame, lists: pd.DataFrame, t
             for row in events.to_dict("records")
         ),
         items=tuple(
-            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=row["why"])
+            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=row[REASON])
             for row in lists.to_dict("records")
         ),
     )

@@ -70,7 +70,21 @@ QUARANTINE = pa.schema(
         ("row_key", TEXT),
     ]
 )
-RECOMMENDATIONS = pa.schema([(c.USER_ID, TEXT), (c.ITEM_ID, TEXT), (c.SCORE, NUMBER), (c.RANK, pa.int32()), (c.SOURCE, TEXT)])
+RECOMMENDATIONS = pa.schema(
+    [
+        (c.USER_ID, TEXT),
+        (c.ITEM_ID, TEXT),
+        (c.SCORE, NUMBER),
+        (c.RANK, pa.int32()),
+        (c.SOURCE, TEXT),
+        (c.GENERATOR, TEXT),
+        (c.BECAUSE, TEXT),
+        (c.SHARE, NUMBER),
+        (c.REASON, TEXT),
+        (c.PROPENSITY, NUMBER),
+    ]
+)
+"""From ``generator`` on, columns may be missing in sets that an earlier version made; then they are null."""
 
 
 @dataclass(frozen=True)

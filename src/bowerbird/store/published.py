@@ -113,11 +113,18 @@ def publish(
     if done is not None:
         return done.version
     batches = ParquetFile(lists).iter_batches(columns=RECOMMENDATIONS.names)
-    rows = pa.RecordBatchReader.from_batches(
-        RECOMMENDATIONS, (batch.select(RECOMMENDATIONS.names).cast(RECOMMENDATIONS) for batch in batches)
-    )
+    rows = pa.RecordBatchReader.from_batches(RECOMMENDATIONS, map(_as_set, batches))
     metadata = {RUN: run_id, KIND: kind, CHECKSUM: checksum(lists), BY: by, REASON: reason}
     return home.recommendations.overwrite(rows, metadata=metadata, handle=handle)
+
+
+def _as_set(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give rows the columns of a set; null where an earlier version did not make them."""
+    columns = [
+        batch.column(field.name).cast(field.type) if field.name in batch.schema.names else pa.nulls(len(batch), field.type)
+        for field in RECOMMENDATIONS
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=RECOMMENDATIONS)
 
 
 def rollback(home: Home, version: int | None = None, *, retention_days: int, by: str = "", reason: str = "") -> Publish:
