@@ -7,7 +7,7 @@ import pytest
 from bowerbird import build_model
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
 from bowerbird.errors import CapabilityError
-from bowerbird.models.calibrate import platt, prior_corrected
+from bowerbird.models.calibrate import curve, platt, prior_corrected, probabilities
 from bowerbird.models.pair_samples import CutOff
 from tests.models.pointwise import log_of
 
@@ -62,6 +62,28 @@ def test_platt_never_turns_the_ranking_around_and_stays_finite() -> None:
     for labels in (np.zeros(100, bool), np.ones(100, bool), scores > 0):
         assert np.isfinite(platt(scores, labels)).all()
     assert platt(np.zeros(0), np.zeros(0, bool)) == pytest.approx([1, 0])
+
+
+def test_the_curve_bends_where_a_line_does_not_fit_and_always_rises() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.uniform(-3, 3, size=100_000)
+    truth = np.where(scores < 0, -4.0, -4 + 1.5 * scores)  # log odds: flat, then steep
+    labels = generator.random(len(scores)) < 1 / (1 + np.exp(-truth))
+    found = curve(scores, labels, np.ones(len(scores)))
+    assert (np.diff(found, axis=1) > 0).all()
+    asked = np.array([-1.0, 1.0, 2.0, 2.8])
+    expected = 1 / (1 + np.exp(-np.array([-4, -2.5, -1, 0.2])))
+    assert probabilities(asked, found) == pytest.approx(expected, rel=0.15)
+
+
+def test_bins_whose_shares_fall_are_pooled() -> None:
+    scores, labels = np.repeat([1.0, 2.0, 3.0, 4.0], 1000), np.zeros(4000, bool)
+    for place, positives in enumerate((100, 300, 200, 400)):
+        labels[1000 * place : 1000 * place + positives] = True
+    p = probabilities(np.array([1.0, 4.0]), curve(scores, labels, np.ones(4000)))
+    assert p == pytest.approx([0.1, 0.4], rel=0.01)
+    middle = probabilities(np.array([2.0, 3.0]), curve(scores, labels, np.ones(4000)))
+    assert middle == pytest.approx([0.25, 0.25], rel=0.01)
 
 
 @pytest.mark.parametrize("name", RANKERS)

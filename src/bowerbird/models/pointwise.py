@@ -8,7 +8,7 @@ one behind the other. At the beginning of each, features are taken of nothing la
 ``num_negatives`` negatives for each positive in the mean, at one rate for all cut-offs (``pair_samples``). Then (``calibrate``)
 
     log odds = log odds in the sample + log(rate of negatives), the rate of positives being 1
-    p        = 1 / (1 + exp(-(slope * log odds + intercept))), Platt's line on the held-out horizon
+    p        = 1 / (1 + exp(-curve(log odds))), the curve isotonic, or Platt's line where there are fewer than 100 positives
 
 After that, features are taken anew on all data. Weights enter as evidence (above 0 or not) and as features. Where a log is too
 short or has one class only, nothing is learned and lists are left to popularity. p speaks of users with a history; for others
@@ -25,13 +25,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit
 
 from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.errors import CapabilityError
 from bowerbird.models.base import Arrays, Histories, Model, ModelConfig, logger
-from bowerbird.models.calibrate import platt, prior_corrected
+from bowerbird.models.calibrate import curve, prior_corrected, probabilities
 from bowerbird.models.pair_features import PairFeatures
 from bowerbird.models.pair_samples import CutOff, Scheme, item_shares
 from bowerbird.models.topk import Scores
@@ -40,6 +39,8 @@ BLOCK_PAIRS = 2**19
 """So many pairs are described at a time, to bound the memory."""
 CALIBRATION_DRAWS = 100_000
 """Drawn by popularity whatever the scheme, since high probabilities would hardly occur in even draws."""
+UNBENT = np.array([[-1000.0, 1000.0], [-1000.0, 1000.0]])
+"""The curve where no horizon could be held out."""
 
 
 class PointwiseConfig(ModelConfig):
@@ -80,7 +81,7 @@ class Pointwise(Model):
         if not self._learned:
             logger.info("%s: no event to learn from within %s days of a cut-off", self.name, self.config.horizon_days)
             return
-        self._line = self._calibrate(cut_offs[0], generator) if len(cut_offs) > 1 else np.array([1.0, 0.0])
+        self._curve = self._calibrate(cut_offs[0], generator) if len(cut_offs) > 1 else UNBENT
         self._features = PairFeatures.fit(data, items, users)
         self._rates_N = self._rates(data, np.arange(data.num_items))
 
@@ -117,7 +118,7 @@ class Pointwise(Model):
         rates_N = np.ones(held_out.before.num_items)
         rates_N[held_out.items] = self._rates(held_out.before, held_out.items)
         log_odds_P = prior_corrected(self._log_odds(sample.x_PF), rates_N[sample.items_P])
-        return platt(log_odds_P, sample.labels_P, 1 / sample.rates_P)
+        return curve(log_odds_P, sample.labels_P, 1 / sample.rates_P)
 
     def _score(self, histories: Histories, at: int) -> Scores:
         num_users, num_items = len(histories.users), self.data.num_items
@@ -131,7 +132,7 @@ class Pointwise(Model):
             users = has_past[start : start + size]
             pairs = np.repeat(users, num_items), np.tile(np.arange(num_items), len(users))
             log_odds_P = prior_corrected(self._log_odds(block.of(*pairs)), self._rates_N[pairs[1]])
-            p_BN[users] = expit(self._line[0] * log_odds_P + self._line[1]).reshape(len(users), num_items)
+            p_BN[users] = probabilities(log_odds_P, self._curve).reshape(len(users), num_items)
         return p_BN
 
     def predict_proba(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
@@ -151,13 +152,13 @@ class Pointwise(Model):
             return {}
         kept = {f"learned.{name}": array for name, array in self._learned.items()}
         kept |= {f"features.{name}": array for name, array in self._features.arrays().items()}
-        return kept | {"line": self._line, "rates": self._rates_N}
+        return kept | {"curve": self._curve, "rates": self._rates_N}
 
     def _restore(self, arrays: Arrays) -> None:
         self._learned = _unprefixed(arrays, "learned.")
         if self._learned:
             self._features = PairFeatures.restore(_unprefixed(arrays, "features."))
-            self._line, self._rates_N = arrays["line"], arrays["rates"]
+            self._curve, self._rates_N = arrays["curve"], arrays["rates"]
 
 
 def _before(histories: Histories, at: int) -> Histories:
