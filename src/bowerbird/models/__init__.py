@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "blend": "Blend",
+    "content": "Content",
     "cooccurrence": "Cooccurrence",
     "decision_tree": "DecisionTree",
     "ease": "Ease",

@@ -74,7 +74,7 @@ def curve(scores_P: NDArray[np.float64], labels_P: NDArray[np.bool_], weights_P:
     )
     is_there = positives > 0
     x = sums[is_there] / positives[is_there]
-    share = np.minimum(_pooled(positives[is_there], everything[is_there]), 1 - 1e-9)
+    share = np.minimum(_pooled(positives[is_there], everything[is_there]), 1 - 1e-9)  # type: ignore[arg-type]  # numpy's stubs  # type: ignore[arg-type]  # numpy's stubs
     y = logit(share) + LEAST_RISE * (x - x[0])
     ends = np.array([[x[0] - FAR, x[-1] + FAR], [y[0] - slope * FAR, y[-1] + slope * FAR]])
     return np.stack([np.concatenate([ends[row, :1], of, ends[row, 1:]]) for row, of in enumerate((x, y))])

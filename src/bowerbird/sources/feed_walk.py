@@ -127,7 +127,7 @@ class Walk:
         distinct, first = np.unique(key, return_index=True)
         place = np.searchsorted(self.seen, distinct)
         is_new = np.append(self.seen, -1)[place] != distinct
-        self.seen = np.insert(self.seen, place[is_new], distinct[is_new])
+        self.seen = np.insert(self.seen, place[is_new], distinct[is_new])  # type: ignore[index]  # numpy's stubs
         return np.sort(first[is_new])
 
     def _react(

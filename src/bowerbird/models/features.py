@@ -1,0 +1,113 @@
+"""Turns a table that describes items or users into vectors: texts by tf-idf, categories one-hot, numbers in bins.
+
+    x[i, t] = (1 + log(occurrences of t in i)) * log((1 + N) / (1 + rows that have t))
+
+for each token, category or bin t; N rows. What all rows have therefore counts nothing. Each column's part of a row is
+brought to length 1 and times the weight of its kind, and then the row to length 1; a row that says nothing stays 0.
+
+- ``title`` and ``description`` are texts, cut by ``tokenize``.
+- Lists (such as ``categories``, ``tags``) are sets of categories; other texts are cut at ``|`` and ``;`` into such, and truth
+  values are categories.
+- Numbers fall into bins that hold equally many rows. Missing values have no bin, and times of all sorts are left out.
+
+Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.sparse import coo_array, csr_array, diags_array, hstack
+
+from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, DESCRIPTION, TITLE
+from bowerbird.data.interactions import to_microseconds
+from bowerbird.data.tokens import tokenize
+from bowerbird.models.base import ModelConfig
+
+TEXTS = (TITLE, DESCRIPTION)
+TIMES = (CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL)
+CATEGORY_BORDER = re.compile(r"[|;]")
+
+
+class FeatureWeights(ModelConfig):
+    """What each kind of column weighs."""
+
+    text_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    """Of a title, and of a description."""
+    category_weight: Annotated[float, Field(ge=0, le=1000)] = 0.3
+    """Of each column with categories."""
+    number_weight: Annotated[float, Field(ge=0, le=1000)] = 0.1
+    """Of each column with numbers."""
+    num_bins: Annotated[int, Field(ge=2, le=1000)] = 10
+    """Bins for a column of numbers."""
+
+
+def feature_matrix(table: pd.DataFrame, weights: FeatureWeights, *, texts: Iterable[str] = TEXTS) -> csr_array:
+    """Describe each row of ``table``, all columns of which are features, by a vector of length 1 or 0; N x F."""
+    parts = [csr_array((len(table), 0))]
+    for name in table.columns:
+        column = table[name]
+        if name in TIMES or pd.api.types.is_datetime64_any_dtype(column) or column.isna().all():
+            continue
+        if name in texts:
+            parts.append(weights.text_weight * _tf_idf([tokenize(str(text)) for text in column.fillna("")]))
+        elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            parts.append(weights.number_weight * _tf_idf(_bins(column, weights.num_bins)))
+        else:
+            parts.append(weights.category_weight * _tf_idf([_categories(value) for value in column]))
+    return unit_rows(hstack(parts, format="csr"))
+
+
+def unit_rows(matrix: csr_array) -> csr_array:
+    """Bring each row to length 1, but for rows of zeros."""
+    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    scaled: csr_array = (diags_array(1 / np.where(norms > 0, norms, 1.0)) @ matrix).tocsr()
+    scaled.sort_indices()
+    return scaled
+
+
+def _tf_idf(bags: list[list[str]]) -> csr_array:
+    """Weigh the terms of each row as the module's formula says; rows of length 1, columns by term in order."""
+    rows = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
+    codes, terms = pd.factorize(np.asarray([term for bag in bags for term in bag], object), sort=True)
+    counts = coo_array((np.ones(len(rows)), (rows, codes)), shape=(len(bags), len(terms))).tocsr()
+    idf = np.log((1 + len(bags)) / (1 + np.bincount(counts.indices, minlength=len(terms))))
+    counts.data = (1 + np.log(counts.data)) * idf[counts.indices]
+    counts.eliminate_zeros()
+    return unit_rows(counts)
+
+
+def _bins(column: pd.Series[Any], num_bins: int) -> list[list[str]]:  # Any: numbers
+    """Cut numbers at the quantiles; equal numbers share a bin."""
+    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+    is_there = np.isfinite(values)
+    borders = np.unique(np.quantile(values[is_there], np.arange(1, num_bins) / num_bins)) if is_there.any() else values[:0]
+    places = np.searchsorted(borders, values, side="right")
+    return [[str(place)] if there else [] for place, there in zip(places, is_there, strict=True)]
+
+
+def _categories(value: Any) -> list[str]:  # Any: a list, a text, or missing
+    """Return the distinct categories of a cell; a missing one has none."""
+    if isinstance(value, str):
+        found = CATEGORY_BORDER.split(value)
+    elif isinstance(value, list | tuple | set | np.ndarray):
+        found = [str(part) for part in value if part is not None]
+    else:
+        found = [] if pd.isna(value) else [str(value)]
+    return sorted({name.strip() for name in found} - {""})
+
+
+def known_rows(table: pd.DataFrame, id_column: str, *, until: int) -> pd.DataFrame:
+    """Index a table by its ids: of repeated ids the last row, and nothing created after ``until`` (microseconds)."""
+    if CREATED_AT in table:
+        is_dated = table[CREATED_AT].notna()
+        is_later = np.zeros(len(table), bool)
+        is_later[is_dated] = to_microseconds(table[CREATED_AT][is_dated]) > until
+        table = table[~is_later]
+    return table[table[id_column].notna()].drop_duplicates(id_column, keep="last").set_index(id_column)
