@@ -20,8 +20,11 @@ NAMES = (
     "items may be recommended",
     "nothing is recommended that is excluded",
     "scores are finite",
-    "scores fall within user and source",
+    "scores fall within user and source where no rule reorders",
     "user, item and source are named",
+    "quotas are kept",
+    "pins stand in their places",
+    "propensities stand where chance decides",
 )
 
 

@@ -5,72 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import tomllib
-from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
+from bowerbird.recipe_rules import Rules
+from bowerbird.recipe_values import Columns, Duration, Section, Share, Text, Texts, When, require_known
 
-UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
-LONGEST = timedelta(days=3650)
 SHOWN = 80
 """So much of a wrong value stands in an error."""
-
-
-def _read_duration(value: object) -> timedelta:
-    """Turn ``"7d"``, ``"12h"``, ``"30m"`` or ``"2w"`` into a timedelta."""
-    if isinstance(value, timedelta):
-        duration = value
-    else:
-        match = re.fullmatch(r"([0-9]{1,7})\s*([mhdw])", value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError(f"{value!r} is no duration; write a number above 0 with m, h, d or w, as in '7d'")
-        duration = timedelta(seconds=int(match[1]) * UNITS[match[2]])
-    if not timedelta(0) < duration <= LONGEST or duration % timedelta(minutes=1):
-        raise ValueError(f"{value!r} is no duration; allowed are whole minutes above 0, up to {LONGEST.days}d")
-    return duration
-
-
-def write_duration(value: timedelta) -> str:
-    """Spell a duration as a recipe does, in the largest of days, hours and minutes that divides it."""
-    seconds = int(value.total_seconds())
-    unit = next(name for name in ("d", "h", "m") if seconds % UNITS[name] == 0)
-    return f"{seconds // UNITS[unit]}{unit}"
-
-
-def _read_condition(value: object) -> Condition:
-    if isinstance(value, Condition):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f'a condition is a text such as "rating >= 3.5", got {value!r}')
-    return Condition.parse(value)
-
-
-def _require_known(value: str, known: Collection[str], claim: str) -> None:
-    """Raise ValueError, which suggests the closest of ``known``; ``claim`` says who asks for the value."""
-    if value not in known:
-        raise ValueError(f"{claim} {value!r}; known: {', '.join(known)}{did_you_mean(value, list(known))}")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(write_duration, return_type=str)]
-When = Annotated[Condition, BeforeValidator(_read_condition), PlainSerializer(lambda c: c.text, return_type=str)]
-Text = Annotated[str, Field(min_length=1)]
-Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
-Columns = Annotated[dict[str, Text | Texts], Field(min_length=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 class EventCase(Section):
@@ -104,7 +53,7 @@ class TableSource(Section):
     def _reads_mapped_columns(self) -> Self:
         for name, condition in self._conditions():
             for column in condition.columns:
-                _require_known(column, self.columns, f"{name} reads the column")
+                require_known(column, self.columns, f"{name} reads the column")
         return self
 
     def _conditions(self) -> list[tuple[str, Condition]]:
@@ -121,7 +70,7 @@ class EventSource(TableSource):
     """Event types told by a condition; the first that holds wins over ``event`` and over the column."""
     weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(min_length=1)]
     """Event type to its weight as evidence; 0 is seen without evidence. Types that are not here are rejected."""
-    cancels: dict[str, str] = {}
+    cancels: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
     """Event type to the type that it takes back, from its own time on."""
     target_when: When | None = None
     """Rows for which it does not hold are seen but are no success (weight 0)."""
@@ -129,9 +78,9 @@ class EventSource(TableSource):
     @model_validator(mode="after")
     def _knows_its_events(self) -> Self:
         for cancelled in self.cancels.values():
-            _require_known(cancelled, self.weights, "cancels takes back the event")
+            require_known(cancelled, self.weights, "cancels takes back the event")
         for event in filter(None, (self.event, *(case.event for case in self.event_when))):
-            _require_known(event, {**self.weights, **self.cancels}, "weights lacks the event")
+            require_known(event, {**self.weights, **self.cancels}, "weights lacks the event")
         return self
 
     def _conditions(self) -> list[tuple[str, Condition]]:
@@ -264,14 +213,6 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-class Rules(Section):
-    """What may be recommended."""
-
-    availability: bool = True
-    """Leave out items before ``available_from`` and from ``available_until`` on."""
-    blocked_items: tuple[str, ...] = ()
-
-
 class Gate(Section):
     """When a candidate may be published."""
 
@@ -327,9 +268,13 @@ class Recipe(Section):
             raise ValueError("contracts.rules need [source.events], whose rows they judge")
         if events is not None:
             for event in (*self.target.events, *self.target.exclude_events) if self.target else ():
-                _require_known(event, events.weights, "target names an event that source.events.weights lacks,")
+                require_known(event, events.weights, "target names an event that source.events.weights lacks,")
             for rule in self.contracts.rules:
-                _require_known(rule.column, events.columns, f"contracts.rules: {rule.name!r} asks for the column")
+                require_known(rule.column, events.columns, f"contracts.rules: {rule.name!r} asks for the column")
+        items, users = self.source.items, self.source.users
+        self.rules.check(
+            items=None if items is None else items.columns, users=None if users is None else users.columns, k=self.recommend.k
+        )
         if any(model in self.models[:place] for place, model in enumerate(self.models)):
             raise ValueError("two of the models are the same, with the same keys")
         return self

@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird.recipe import Recipe, load_recipe, write_duration
+from bowerbird import recipe_rules
+from bowerbird.recipe import Recipe, load_recipe
+from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
 
 RECIPES = sorted((ROOT / "deployments" / "recipes").glob("*.toml"))
@@ -28,7 +30,13 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[[contracts.rules]]": schema.Rule,
     "[target]": schema.Target,
     "[split]": schema.Split,
-    "[rules]": schema.Rules,
+    "[rules]": recipe_rules.Rules,
+    "[[rules.pins]]": recipe_rules.Pin,
+    "[[rules.quotas]]": recipe_rules.Quota,
+    "[rules.diversity]": recipe_rules.Diversity,
+    "[rules.calibration]": recipe_rules.Calibration,
+    "[rules.freshness]": recipe_rules.Freshness,
+    "[rules.exploration]": recipe_rules.Exploration,
     "[gate]": schema.Gate,
     "[recommend]": schema.Recommend,
 }
@@ -69,5 +77,9 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 
 
 def test_no_section_of_the_schema_is_left_out() -> None:
-    kinds = {kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, schema.Section)}
+    kinds = {
+        kind
+        for kind in {**vars(schema), **vars(recipe_rules)}.values()
+        if isinstance(kind, type) and issubclass(kind, schema.Section)
+    }
     assert {kind for kind in kinds - {schema.Section} if own_fields(kind)} == set(HEADINGS.values())

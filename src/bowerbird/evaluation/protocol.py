@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from bowerbird.columns import IS_REPEAT, ITEM_ID, TIMESTAMP, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Ids, Interactions
 from bowerbird.errors import DataError, LeakError
-from bowerbird.recipe import Split, write_duration
+from bowerbird.recipe import Split
+from bowerbird.recipe_values import write_duration
 
 ENOUGH_USERS = 1000
 ENOUGH_SHARE = 0.1

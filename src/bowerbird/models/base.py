@@ -96,6 +96,10 @@ class Model(ABC):
         """Return the config with what ``fit`` chose (such as the number of epochs) written in."""
         return self.config.model_dump(mode="json")
 
+    def item_vectors(self) -> NDArray[np.float32] | None:
+        """Return a vector for each item by which items compare, [N, D]; None in a model that has none."""
+        return None
+
     # ---- the protocol
 
     @property

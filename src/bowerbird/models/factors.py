@@ -43,6 +43,9 @@ class FactorModel(Model):
         self._largest_norm = float(norms_N.max())
         self._silent_items = np.flatnonzero(norms_N == 0)
 
+    def item_vectors(self) -> NDArray[np.float32]:
+        return self._items_ND
+
     def _vectors(self, histories: Histories) -> NDArray[np.float64]:
         """Return the vectors from ``fit`` of users with their own history, and fold in the others; [B, D]."""
         is_folded_B = histories.users < 0

@@ -30,12 +30,12 @@ class Random(Model):
     Config: ClassVar[type[ModelConfig]] = RandomConfig
 
     def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
-        self._item_hashes_N = _hashes(data.item_ids)
+        self._item_hashes_N = hashes(data.item_ids)
 
     def _score(self, histories: Histories, at: int) -> Scores:
         assert histories.ids is not None
-        own_B = _mix(_hashes(histories.ids) + np.uint64(self.seed))
-        mixed_BN = _mix(own_B[:, None] ^ self._item_hashes_N)
+        own_B = mix(hashes(histories.ids) + np.uint64(self.seed))
+        mixed_BN = mix(own_B[:, None] ^ self._item_hashes_N)
         return (mixed_BN >> np.uint64(11)).astype(np.float64) * TWO_TO_MINUS_53
 
     def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
@@ -49,12 +49,13 @@ class Random(Model):
         self._item_hashes_N = arrays["item_hashes"]
 
 
-def _hashes(ids: Ids) -> NDArray[np.uint64]:
+def hashes(ids: Ids) -> NDArray[np.uint64]:
+    """Return a number for each id, the same on every machine."""
     texts: NDArray[Any] = np.asarray([str(value) for value in ids], object)  # Any: texts, of any length
     return np.asarray(pd.util.hash_array(texts, categorize=False), np.uint64)
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Spread the bits (the finaliser of SplitMix64, Steele et al. 2014); sums wrap around on purpose."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values ^= values >> np.uint64(30)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, ITEM_ID, USER_ID
+from bowerbird.columns import USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
 from bowerbird.evaluation import protocol
@@ -174,28 +174,10 @@ def require_target(is_target: NDArray[np.bool_], target: Target | None) -> None:
 
 def candidates(run: Run, at: int) -> list[str] | None:
     """Return the items that may be recommended at a time; None where the recipe and the catalogue forbid nothing."""
-    rules, items = run.recipe.rules, load_items(run)
-    if items is None:
-        return None if not rules.blocked_items else _known_items(run, set(rules.blocked_items))
-    allowed = ~items[ITEM_ID].isin(rules.blocked_items).to_numpy()
-    if rules.availability:
-        allowed &= _available(items, at)
-    missing = [] if allowed.all() else items.loc[~allowed, ITEM_ID].tolist()
-    return None if not missing else _known_items(run, set(missing) | set(rules.blocked_items))
+    from bowerbird.ranking.rules import allowed_items
 
-
-def _available(items: pd.DataFrame, at: int) -> NDArray[np.bool_]:
-    moment = pd.Timestamp(at, unit="us", tz="UTC")
-    begun = items[AVAILABLE_FROM].isna() | (items[AVAILABLE_FROM] <= moment)
-    ended = items[AVAILABLE_UNTIL].notna() & (items[AVAILABLE_UNTIL] <= moment)
-    return (begun & ~ended).to_numpy(bool)
-
-
-def _known_items(run: Run, without: set[str]) -> list[str]:
-    """Return the items of the log and the catalogue, less some."""
     with reading(run) as con:
-        rows = con.execute("select item_id from events union select item_id from items order by 1").fetchall()
-    return [item for (item,) in rows if item not in without]
+        return allowed_items(con, run.recipe.rules, at)
 
 
 def all_users(run: Run) -> list[str]:

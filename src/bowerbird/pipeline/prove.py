@@ -15,8 +15,10 @@ from bowerbird.evaluation import metrics
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
-from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets, window_folder
+from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets, reading, window_folder
 from bowerbird.pipeline.run import Run, digest, environment
+from bowerbird.ranking.lists import ListMaker
+from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
 from bowerbird.store.published import current
 from bowerbird.store.runs import MANIFEST, read_json
@@ -236,8 +238,31 @@ def recommend(
     allowed: list[str] | None,
     history: Interactions | None = None,
 ) -> pd.DataFrame:
-    """List the best ``k`` of the allowed items for users, less what the recipe does not recommend again."""
-    return model.recommend(users, k=k, exclude_seen=exclude_seen(run), candidates=allowed, at=at, history=history)
+    """List ``k`` of the allowed items for users, less what the recipe does not recommend again, in the order of its rules.
+
+    Lists are made as long as the longest that are evaluated or published, then cut: so the shorter begin the longer.
+    """
+    excluded, recipe = exclude_seen(run), run.recipe
+
+    def ask(some: list[str], size: int) -> pd.DataFrame:
+        return model.recommend(some, k=size, exclude_seen=excluded, candidates=allowed, at=at, history=history)
+
+    if not recipe.rules.reorders:
+        return ask(users, k)
+    with reading(run) as con:
+        shelf = read_shelf(con, recipe.rules, model.data.item_ids, allowed=allowed, at=at)
+    maker = ListMaker(
+        model,
+        recipe.rules,
+        shelf,
+        ask=ask,
+        exclude_seen=excluded,
+        history=history,
+        num_places=max(k, recipe.gate.k, recipe.recommend.k),
+        seed=recipe.seed,
+        at=at,
+    )
+    return maker.make(users, k)
 
 
 def exclude_seen(run: Run) -> list[str] | bool:

@@ -125,6 +125,7 @@ def check_lists(run: Run, prepared: Prepared, plan: Plan) -> list[Check]:
             allowed=candidates(run, plan.now),
             exclude_events=recipe.target.exclude_events,
             cancel_events=tuple(recipe.source.events.cancels),
+            rules=recipe.rules,
         )
 
 

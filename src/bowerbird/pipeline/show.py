@@ -10,7 +10,10 @@ import pandas as pd
 from bowerbird.columns import BECAUSE, ITEM_ID, RANK, REASON, SCORE, SOURCE
 from bowerbird.errors import UserError
 from bowerbird.models import load_model
-from bowerbird.pipeline.run import MODEL
+from bowerbird.models.base import Model
+from bowerbird.pipeline.prepare import candidates
+from bowerbird.pipeline.prove import recommend
+from bowerbird.pipeline.run import MODEL, Run
 from bowerbird.ranking.evidence import evidence
 from bowerbird.store.home import Home
 from bowerbird.store.published import current, read_lists
@@ -35,7 +38,7 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
     is_known = len(lists) > 0
     model = load_model(folder / MODEL) if (folder / MODEL).exists() else None
     if not is_known and model is not None:
-        lists = model.recommend([user_id], k=k)
+        lists = _made_now(home, present.run_id, model, user_id, k)
     lists = lists[lists[RANK] <= k]
     if REASON not in lists or lists[REASON].isna().any():  # made on the spot, or by a version that published none
         lists = evidence(model, lists)
@@ -59,6 +62,14 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
             for row in lists.to_dict("records")
         ],
     }
+
+
+def _made_now(home: Home, run_id: str, model: Model, user_id: str, k: int) -> pd.DataFrame:
+    """Make a list for somebody who has none, from what the published run read and by its rules: what it blocks stays away."""
+    folder = home.runs / run_id
+    run = Run(run_id=run_id, home_path=home.path, source=None, versions=read_json(folder / MANIFEST)["versions"])
+    now = int(read_json(folder / "plan.json")["now"])
+    return recommend(run, model, [user_id], k=k, at=now, allowed=candidates(run, now))
 
 
 def item_titles(home: Home, item_ids: Sequence[str]) -> dict[str, str]:

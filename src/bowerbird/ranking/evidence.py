@@ -18,8 +18,9 @@ from bowerbird.errors import CapabilityError
 from bowerbird.models.base import FALLBACK, Model
 from bowerbird.models.composite import Composite
 from bowerbird.models.deletion import explain_by_deletion
+from bowerbird.recipe_rules import PINNED
 
-WORDS = {FALLBACK: "popular", "popularity": "popular", "random": "by chance"}
+WORDS = {FALLBACK: "popular", PINNED: "pinned", "popularity": "popular", "random": "by chance"}
 """What needs no past item, and what is said instead."""
 
 
@@ -51,7 +52,7 @@ def evidence(
     """
     found = lists.reset_index(drop=True)
     found = found.assign(**{GENERATOR: found[SOURCE], BECAUSE: None, SHARE: np.nan}).astype({BECAUSE: object})
-    own = found.index[found[SOURCE] != FALLBACK]
+    own = found.index[~found[SOURCE].isin([FALLBACK, PINNED])]
     if model is not None and len(own):
         asked = {"exclude_seen": exclude_seen, "candidates": candidates, "at": at}
         named = _named(model, found.loc[own, [USER_ID, ITEM_ID]], asked)
