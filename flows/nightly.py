@@ -37,6 +37,7 @@ Candidate = Literal[
     "popularity",
     "random",
     "sasrec",
+    "two_stage",
 ]
 
 

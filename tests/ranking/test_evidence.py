@@ -17,7 +17,7 @@ DATA = Interactions.from_frame(small_log())
 
 
 class Echo(Model):
-    """Scores apple by how often the user had a plum, pear by the number of figs, and glue always 1."""
+    """Scores apple by how often the user had a plum, pear by the number of figs, where there are any, and glue always 1."""
 
     name = "echo"
 
@@ -25,11 +25,12 @@ class Echo(Model):
         pass
 
     def _score(self, histories: Histories, at: int) -> np.ndarray:
-        scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf)
+        scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf, np.float32)
         code = {item: place for place, item in enumerate(self.data.item_ids)}
         for scored, counted in (("apple", "plum"), ("pear", "fig")):
             had = histories.items == code[counted]
-            scores_BN[:, code[scored]] = np.bincount(histories.rows[had], minlength=len(scores_BN))
+            counts_B = np.bincount(histories.rows[had], minlength=len(scores_BN))
+            scores_BN[:, code[scored]] = np.where(counts_B > 0, counts_B, -np.inf)
         scores_BN[:, code["glue"]] = 1.0
         return scores_BN
 

@@ -28,6 +28,7 @@ MODELS = {
     "popularity": "Popularity",
     "random": "Random",
     "sasrec": "Sasrec",
+    "two_stage": "TwoStage",
 }
 
 CONFIGS = {"sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig")}
@@ -49,6 +50,11 @@ def check_config(name: str, config: Mapping[str, Any]) -> ModelConfig:  # Any: t
     """Return a model's settings, without importing what the model computes with. Raises RecipeError like ``build_model``."""
     module, kind_name = CONFIGS.get(name, ("", ""))
     kind: type[ModelConfig] = getattr(import_module(module), kind_name) if module else model_class(name).Config
+    return validate(kind, name, config)
+
+
+def validate(kind: type[ModelConfig], name: str, config: Mapping[str, Any]) -> ModelConfig:  # Any: see ``check_config``
+    """Check settings against a config. Raises RecipeError for an unknown key or a value not allowed."""
     try:
         return kind.model_validate(config)
     except ValidationError as error:

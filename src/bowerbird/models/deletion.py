@@ -46,7 +46,7 @@ def explain_by_deletion(model: Model, pairs: pd.DataFrame, *, num_past: int = 3)
 
 def _finite(scores_P: NDArray[Any]) -> NDArray[np.float64]:  # Any: float32 or float64
     """Let nothing to say be less than any score."""
-    return np.where(np.isfinite(scores_P), scores_P, -1e300)
+    return np.where(np.isfinite(scores_P), scores_P.astype(np.float64), -1e300)
 
 
 def _recency(histories: Histories, num_items: int) -> NDArray[np.int64]:

@@ -125,7 +125,7 @@ class Pointwise(Model):
         p_BN = np.full((num_users, num_items), -np.inf)
         if not self._learned:
             return p_BN
-        block = self._features.block(_before(histories, at), at)
+        block = self._features.block(history_before(histories, at), at)
         has_past = np.flatnonzero(np.diff(histories.indptr))
         size = max(1, BLOCK_PAIRS // num_items)
         for start in range(0, len(has_past), size):
@@ -155,13 +155,13 @@ class Pointwise(Model):
         return kept | {"curve": self._curve, "rates": self._rates_N}
 
     def _restore(self, arrays: Arrays) -> None:
-        self._learned = _unprefixed(arrays, "learned.")
+        self._learned = unprefixed(arrays, "learned.")
         if self._learned:
-            self._features = PairFeatures.restore(_unprefixed(arrays, "features."))
+            self._features = PairFeatures.restore(unprefixed(arrays, "features."))
             self._curve, self._rates_N = arrays["curve"], arrays["rates"]
 
 
-def _before(histories: Histories, at: int) -> Histories:
+def history_before(histories: Histories, at: int) -> Histories:
     """Move a history that reaches beyond ``at`` back as a whole: what a caller gives is known at the request."""
     ends = histories.indptr[1:][np.diff(histories.indptr) > 0]
     back_B = np.zeros(len(histories.users), np.int64)
@@ -169,5 +169,5 @@ def _before(histories: Histories, at: int) -> Histories:
     return replace(histories, timestamps=histories.timestamps - back_B[histories.rows])
 
 
-def _unprefixed(arrays: Arrays, prefix: str) -> Arrays:
+def unprefixed(arrays: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -128,9 +128,9 @@ class ListMaker:
         frame = self.ask(users, size)
         rows_UC = np.full((len(users), size), -1, np.int64)
         codes_UC = rows_UC.copy()
-        where = pd.Index(users).get_indexer(frame[USER_ID]), frame[RANK].to_numpy() - 1
+        where = pd.Index(users).get_indexer(pd.Index(frame[USER_ID])), frame[RANK].to_numpy() - 1
         rows_UC[where] = np.arange(len(frame))
-        codes_UC[where] = self.shelf.item_index.get_indexer(frame[ITEM_ID])
+        codes_UC[where] = self.shelf.item_index.get_indexer(pd.Index(frame[ITEM_ID]))
         return Pool(frame, rows_UC, codes_UC)
 
     def _pinned(self, users: list[Any], histories: Histories) -> Codes:  # Any: see Ids

@@ -46,7 +46,8 @@ def allowed_items(con: duckdb.DuckDBPyConnection, rules: Rules, at: int) -> list
 
 def _passing(con: duckdb.DuckDBPyConnection, rules: Rules, at: int) -> set[str]:
     """Return the items of the catalogue that no filter forbids."""
-    texts, values = ["true"], {}
+    texts = ["true"]
+    values: dict[str, Any] = {}  # Any: bound values
     for text, own in _filters(con, rules, at):
         texts.append(text)
         values |= own
