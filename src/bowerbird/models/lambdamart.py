@@ -9,7 +9,7 @@ al., NIPS 2017), from a fixed seed and in its deterministic mode; kept as LightG
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
