@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bowerbird import application
+from bowerbird import application, server
 from bowerbird.application import SERVER_FILE, checkout, prefect_environment, recipe_path, running_server
 from bowerbird.errors import RecipeError, UserError
 from bowerbird.store.home import Home
@@ -156,5 +156,17 @@ def test_address_that_is_none_is_ignored(home: Home, address: str) -> None:
 def test_taken_port_is_told_before_anything_starts(home: Home, address: str) -> None:
     port = int(address.rsplit(":", 1)[1])
     with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 is taken"):
-        application.serve_ui(home, port=port, report_port=port)
+        server.serve_ui(home, port=port, report_port=port)
     assert not (home.path / "prefect").exists()
+
+
+def test_a_run_starts_no_server_beside_the_one_of_a_team(home: Home, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
+    assert server.start_run_server(home) is None
+
+
+def test_a_server_that_ends_by_itself_is_told(home: Home) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    process.wait()
+    with pytest.raises(UserError, match="ended by itself with code 3"):
+        server.RunServer("http://127.0.0.1:9", process).await_healthy()

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -73,6 +74,7 @@ def run(
     rows 5; the home folder is locked 6; Ctrl-C 130.
     """
     from bowerbird.application import flow_module, recipe_path
+    from bowerbird.server import start_run_server
     from bowerbird.store.lock import writer_lock
 
     checked = _check_recipe(recipe, seed=seed, candidate=candidate)
@@ -81,7 +83,11 @@ def run(
     with writer_lock(opened.lock, wait_seconds=wait):
         pass  # told here, before seconds go into imports; the flow takes it again
     _check_models(checked)
+    server = start_run_server(opened)
     flow = flow_module("nightly", opened)
+    import_module("great_expectations")  # takes seconds, and so does the server: side by side
+    if server is not None:
+        server.await_healthy()
     run_id = flow.nightly(
         recipe_file=str(recipe_path(recipe).absolute()),
         source=str(source.absolute()) if source else "",
@@ -247,7 +253,7 @@ def ui(
     report_port: Annotated[int | None, typer.Option(min=1, max=65535, help="The reports' port; else 4280.")] = None,
 ) -> None:
     """Start the Prefect server, register the deployments, start a worker and serve the reports; Ctrl-C ends all."""
-    from bowerbird.application import serve_ui
+    from bowerbird.server import serve_ui
     from bowerbird.settings import Settings
 
     settings = Settings()
