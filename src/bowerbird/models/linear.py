@@ -90,6 +90,13 @@ def state_matrix(histories: Histories, values: NDArray[np.float64], num_items: i
     return coo_array((values, (histories.rows, histories.items)), shape=shape).tocsr()
 
 
+def had_matrix(histories: Histories, num_items: int) -> csr_array:
+    """Tell which items users had; B x N, entries of 1."""
+    had = state_matrix(histories, np.ones(len(histories.items)), num_items)
+    had.data[:] = 1.0
+    return had
+
+
 def pack(matrix: csr_array, name: str) -> Arrays:
     """Turn a matrix into arrays for ``save``."""
     parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "width": np.asarray([matrix.shape[1]])}
@@ -99,7 +106,9 @@ def pack(matrix: csr_array, name: str) -> Arrays:
 def unpack(arrays: Arrays, name: str) -> csr_array:
     """Turn the arrays of ``pack`` back into a matrix."""
     parts = arrays[f"{name}.data"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"]
-    return csr_array(parts, shape=(len(parts[2]) - 1, int(arrays[f"{name}.width"][0])))
+    num_rows = len(parts[2]) - 1
+    width = int(arrays[f"{name}.width"][0]) if f"{name}.width" in arrays else num_rows  # a first version kept square ones alone
+    return csr_array(parts, shape=(num_rows, width))
 
 
 def _largest(contributions: csr_array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
