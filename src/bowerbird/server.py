@@ -41,18 +41,18 @@ def start_run_server(home: Home) -> RunServer | None:
     Call this before Prefect is imported: it reads then where its server is, and what it does last of all is run before the
     server is ended.
     """
-    environment = os.environ | prefect_environment(home)
-    if environment.get("PREFECT_API_URL"):
+    settings = os.environ | prefect_environment(home)
+    if settings.get("PREFECT_API_URL"):
         return None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    own = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    process = _start(command, environment, home.path)
+    process = _start(command, settings | own, home.path)
     atexit.register(_end, [process])
-    os.environ.update(prefect_environment(home) | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"})
+    os.environ.update(settings | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"})
     return RunServer(f"http://127.0.0.1:{port}", process)
 
 

@@ -14,7 +14,7 @@ import pytest
 from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, EVENT, ITEM_ID, SESSION_ID, TIMESTAMP, USER_ID
 from bowerbird.errors import DataError
 from bowerbird.recipe import SampleSource, load_recipe
-from bowerbird.sources import feed_files
+from bowerbird.sources import samples
 from bowerbird.sources.feed import Feed, FeedConfig
 from bowerbird.sources.ingest import ingest
 from bowerbird.sources.samples import write_sample
@@ -100,7 +100,7 @@ def test_size_that_is_no_size_is_refused() -> None:
 def test_all_files_say_that_they_are_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     as_csv = write_sample(SampleSource(kind="feed", users=300, items=600, days=6), tmp_path)
     assert "**All of this is simulated.**" in as_csv.readme.read_text(encoding="utf-8")
-    monkeypatch.setattr(feed_files, "CSV_LIMIT", 100)
+    monkeypatch.setattr(samples, "CSV_LIMIT", 100)
     as_parquet = Feed(SMALL).write(tmp_path)
     assert not as_csv.events.exists()
     assert pq.read_metadata(as_parquet.events).num_rows == as_parquet.num_rows == as_csv.num_rows
@@ -114,3 +114,11 @@ def test_the_recipe_takes_in_every_row(tmp_path: Path) -> None:
     report = ingest(home, load_recipe(RECIPE), files.folder, "r1", now=datetime(2026, 11, 1, tzinfo=UTC))
     assert report.tables["events"].accepted == files.num_rows
     assert (report.tables["items"].accepted, report.tables["users"].accepted) == (600, 300)
+
+
+def test_a_folder_that_is_written_again_is_not_called_whole_before_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Feed(SMALL).write(tmp_path)
+    monkeypatch.setattr(Feed, "hours", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Feed(SMALL).write(tmp_path)
+    assert not written.readme.exists()

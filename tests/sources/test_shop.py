@@ -29,7 +29,7 @@ from bowerbird.columns import (
 )
 from bowerbird.errors import DataError
 from bowerbird.recipe import load_recipe
-from bowerbird.sources import shop_files
+from bowerbird.sources import samples
 from bowerbird.sources.ingest import ingest
 from bowerbird.sources.shop import ODD_ITEMS, ODD_USERS, Shop, ShopConfig
 from bowerbird.sources.shop_dirt import SHARES
@@ -171,7 +171,7 @@ def test_without_dirt_the_file_is_the_events(tmp_path: Path) -> None:
 
 def test_large_shops_go_to_parquet_with_the_same_dirt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     as_csv = Shop(SMALL).write(tmp_path)
-    monkeypatch.setattr(shop_files, "CSV_LIMIT", 100)
+    monkeypatch.setattr(samples, "CSV_LIMIT", 100)
     as_parquet = Shop(SMALL).write(tmp_path)
     assert not as_csv.events.exists()
     assert pq.read_metadata(as_parquet.events).num_rows == as_parquet.num_rows

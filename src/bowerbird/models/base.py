@@ -247,14 +247,14 @@ class Model(ABC):
         from bowerbird.models import load_model
 
         arrays = load_file(folder / "arrays.safetensors")
-        kept = {key.removeprefix("data."): value for key, value in arrays.items() if key.startswith("data.")}
+        kept = unprefixed(arrays, "data.")
         self._popularity = kept.pop("popularity")
         self._data = Interactions(
             _ids(about["user_ids"]), _ids(about["item_ids"]), event_types=tuple(about["event_types"]), **kept
         )
         self.curve = [Curve.model_validate(point) for point in about["curve"]]
         self._parts = [load_model(part) for part in sorted(folder.glob("part-*"))]
-        self._restore({key.removeprefix("model."): value for key, value in arrays.items() if key.startswith("model.")})
+        self._restore(unprefixed(arrays, "model."))
 
     # ---- how it works
 
@@ -347,6 +347,11 @@ class Model(ABC):
         if at is None:
             return self.data.last_timestamp + 1
         return int(at) if isinstance(at, int | np.integer) else int(to_microseconds(pd.Series([at]))[0])
+
+
+def unprefixed(arrays: Arrays, prefix: str) -> Arrays:
+    """Take the arrays whose names begin with ``prefix``, and take it off."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def barrier(

@@ -68,13 +68,12 @@ def curve(scores_P: NDArray[np.float64], labels_P: NDArray[np.bool_], weights_P:
         return np.array([[-FAR, FAR], [intercept - slope * FAR, intercept + slope * FAR]])
     edges = np.unique(np.quantile(scores_P[labels_P], np.arange(1, num_bins) / num_bins))
     bins_P = np.searchsorted(edges, scores_P, side="right")
-    positives, everything, sums = (
-        np.bincount(bins_P, of, minlength=len(edges) + 1)
-        for of in (weights_P * labels_P, weights_P, weights_P * labels_P * scores_P)
-    )
+    summed = (weights_P * labels_P, weights_P, weights_P * labels_P * scores_P)
+    sums_3K: NDArray[np.float64] = np.stack([np.bincount(bins_P, of, minlength=len(edges) + 1) for of in summed])
+    positives, everything, sums = sums_3K
     is_there = positives > 0
     x = sums[is_there] / positives[is_there]
-    share = np.minimum(_pooled(positives[is_there], everything[is_there]), 1 - 1e-9)  # type: ignore[arg-type]  # numpy's stubs  # type: ignore[arg-type]  # numpy's stubs
+    share = np.minimum(_pooled(positives[is_there], everything[is_there]), 1 - 1e-9)
     y = logit(share) + LEAST_RISE * (x - x[0])
     ends = np.array([[x[0] - FAR, x[-1] + FAR], [y[0] - slope * FAR, y[-1] + slope * FAR]])
     return np.stack([np.concatenate([ends[row, :1], of, ends[row, 1:]]) for row, of in enumerate((x, y))])

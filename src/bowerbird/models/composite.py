@@ -114,13 +114,20 @@ class Composite(Model):
             data = data.with_items(part.data.item_ids)
         self._accept(data)
         self._parts = parts
+        self._locate()
+
+    def _locate(self) -> None:
+        """Find the places of each generator's items among all."""
+        self._places = [self.data.item_index.get_indexer(part.data.item_index) for part in self._parts]
 
     def _draw(self, histories: Histories, *, at: int, bar: Callable[[Scores], None]) -> list[Drawn]:
         """Ask each generator for its candidates, in the codes of the whole."""
-        return [self._draw_from(part, histories, at, bar) for part in self._parts]
+        drawn = zip(self._parts, self._places, strict=True)
+        return [self._draw_from(part, places, histories, at, bar) for part, places in drawn]
 
-    def _draw_from(self, part: Model, histories: Histories, at: int, bar: Callable[[Scores], None]) -> Drawn:
-        places = self.data.item_index.get_indexer(part.data.item_index)
+    def _draw_from(
+        self, part: Model, places: NDArray[np.int64], histories: Histories, at: int, bar: Callable[[Scores], None]
+    ) -> Drawn:
         known = histories
         if len(places) < self.data.num_items:
             code_N = np.full(self.data.num_items, -1, np.int32)
@@ -159,3 +166,4 @@ class Composite(Model):
         for part in self._parts:
             if part.data.num_items == self.data.num_items:
                 part._data = self._data  # equal events are kept once
+        self._locate()

@@ -29,9 +29,9 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from bowerbird.columns import DESCRIPTION, ITEM_ID, TITLE
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
-from bowerbird.errors import MissingExtraError
 from bowerbird.models.alike import alike
 from bowerbird.models.base import Arrays, Histories, ModelConfig
+from bowerbird.models.extras import import_extra
 from bowerbird.models.features import FeatureWeights, feature_matrix, known_rows
 from bowerbird.models.linear import AdditiveModel, Contributions, pack, state_matrix, unpack
 from bowerbird.models.topk import Scores
@@ -85,9 +85,8 @@ class Content(AdditiveModel):
         """Return the part of each item in what is known of a user, B x N; rows sum to 1."""
         past = histories.evidence().last(self.config.max_history)
         values = past.weights
-        if self.config.half_life_days is not None and len(past.items):
-            newest = np.repeat(past.timestamps[past.indptr[1:] - 1], np.diff(past.indptr))
-            values = values * np.exp2((past.timestamps - newest) / (self.config.half_life_days * MICROSECONDS_A_DAY))
+        if self.config.half_life_days is not None:
+            values = values * np.exp2(-past.ages / (self.config.half_life_days * MICROSECONDS_A_DAY))
         sums = np.bincount(past.rows, values, minlength=len(past.users))
         return state_matrix(past, values / sums[past.rows], self.data.num_items)
 
@@ -131,12 +130,9 @@ class Content(AdditiveModel):
 
 def encode(texts: list[str], encoder: str) -> NDArray[np.float64]:
     """Turn texts into sentence vectors of length 1, 0 for an empty text; [N, D]. Raises MissingExtraError."""
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise MissingExtraError("sentence-transformers", extra="text") from error
+    library = import_extra("sentence_transformers", "sentence-transformers", extra="text")
     distinct = sorted(set(texts) - {""})
-    model = SentenceTransformer(encoder, device="cpu")
+    model = library.SentenceTransformer(encoder, device="cpu")
     vectors_TD = model.encode([*distinct, "-"], batch_size=BLOCK, show_progress_bar=False, convert_to_numpy=True)
     vectors_TD = vectors_TD.astype(np.float64)
     vectors_TD /= np.maximum(np.linalg.norm(vectors_TD, axis=1, keepdims=True), 1e-12)

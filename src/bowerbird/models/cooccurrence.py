@@ -23,7 +23,7 @@ from scipy.sparse import coo_array, csr_array
 
 from bowerbird.data.interactions import Interactions
 from bowerbird.models.base import Arrays, Histories, ModelConfig
-from bowerbird.models.linear import LinearModel, pack, state_matrix, unpack
+from bowerbird.models.linear import LinearModel, had_matrix, pack, state_matrix, unpack
 from bowerbird.models.neighbours import cosine, nearest_items
 
 MAX_ITEMS_A_USER = 1000  # pairs of items grow with the square; of a longer history cos sees the latest
@@ -61,8 +61,7 @@ class Cooccurrence(LinearModel):
         self._matrix = (self._counts / unit(config.window)).tocsr()
         if config.knn_weight > 0:
             past = Histories.of_all(self.data).evidence().last(MAX_ITEMS_A_USER)
-            had = state_matrix(past, np.ones(len(past.items)), self.data.num_items)
-            had.data[:] = 1.0
+            had = had_matrix(past, self.data.num_items)
             near = nearest_items(had, cosine(had), num_neighbors=config.num_neighbors)
             self._matrix = (self._matrix + config.knn_weight * near).tocsr()
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bowerbird.errors import MissingExtraError
 from bowerbird.models.base import Arrays, ModelConfig
+from bowerbird.models.extras import import_extra
 from bowerbird.models.pointwise import Pointwise, PointwiseConfig
 
 LEAF = -1
@@ -39,12 +39,9 @@ class DecisionTree(Pointwise):
     config: DecisionTreeConfig
 
     def _train(self, x_PF: NDArray[np.float32], labels_P: NDArray[np.bool_]) -> Arrays:
-        try:
-            from sklearn.tree import DecisionTreeClassifier
-        except ImportError as error:
-            raise MissingExtraError("scikit-learn", extra="boosting") from error
+        kind = import_extra("sklearn.tree", "scikit-learn", extra="boosting").DecisionTreeClassifier
         config = self.config
-        fitted = DecisionTreeClassifier(
+        fitted = kind(
             criterion="log_loss", max_depth=config.max_depth, min_samples_leaf=config.min_samples_leaf, random_state=self.seed
         ).fit(x_PF, labels_P)
         nodes = fitted.tree_.__getstate__()["nodes"]

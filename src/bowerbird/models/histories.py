@@ -48,6 +48,13 @@ class Histories:
         """How many events of the same user come after each event; 0 for the last; int64 [E]."""
         return np.repeat(self.indptr[1:], np.diff(self.indptr)) - 1 - np.arange(len(self.items))
 
+    @property
+    def ages(self) -> NDArray[np.int64]:
+        """Microseconds between each event and the same user's newest; int64 [E]."""
+        has_past_B = np.diff(self.indptr) > 0
+        newest = self.timestamps[self.indptr[1:][has_past_B] - 1]
+        return np.repeat(newest, np.diff(self.indptr)[has_past_B]) - self.timestamps
+
     def select(self, mask: NDArray[np.bool_]) -> Histories:
         """Keep the events for which ``mask`` (bool [E]) holds."""
         kept = np.concatenate([[0], np.cumsum(mask)])[self.indptr]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bowerbird.errors import MissingExtraError
 from bowerbird.models.base import Arrays, ModelConfig
+from bowerbird.models.extras import import_extra
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -76,8 +76,4 @@ class LambdaMart:
 
 
 def _lightgbm() -> Any:  # Any: a module without types
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise MissingExtraError("lightgbm", extra="boosting") from error
-    return lightgbm
+    return import_extra("lightgbm", "lightgbm", extra="boosting")

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bowerbird.errors import MissingExtraError
 from bowerbird.models.base import Arrays, ModelConfig
 from bowerbird.models.calibrate import platt
+from bowerbird.models.extras import import_extra
 from bowerbird.models.pointwise import Pointwise, PointwiseConfig
 
 
@@ -39,14 +39,11 @@ class LinearSvm(Pointwise):
     config: LinearSvmConfig
 
     def _train(self, x_PF: NDArray[np.float32], labels_P: NDArray[np.bool_]) -> Arrays:
-        try:
-            from sklearn.svm import LinearSVC
-        except ImportError as error:
-            raise MissingExtraError("scikit-learn", extra="boosting") from error
+        kind = import_extra("sklearn.svm", "scikit-learn", extra="boosting").LinearSVC
         scales = [_scale(dampened(x_P)) for x_P in x_PF.T]
         learned: Arrays = {"mean": np.array([mean for mean, _ in scales]), "deviation": np.array([width for _, width in scales])}
         z_PF = np.stack([standardized(x_P, *scale) for x_P, scale in zip(x_PF.T, scales, strict=True)], axis=1)
-        fitted = LinearSVC(
+        fitted = kind(
             C=1 / self.config.regularization, dual=False, max_iter=self.config.max_iterations, random_state=self.seed
         ).fit(z_PF, labels_P)
         learned |= {"weights": fitted.coef_[0].copy(), "bias": fitted.intercept_.copy()}

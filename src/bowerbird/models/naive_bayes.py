@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bowerbird.errors import MissingExtraError
 from bowerbird.models.base import Arrays, ModelConfig
+from bowerbird.models.extras import import_extra
 from bowerbird.models.pointwise import Pointwise, PointwiseConfig
 
 
@@ -38,13 +38,10 @@ class NaiveBayes(Pointwise):
     config: NaiveBayesConfig
 
     def _train(self, x_PF: NDArray[np.float32], labels_P: NDArray[np.bool_]) -> Arrays:
-        try:
-            from sklearn.naive_bayes import CategoricalNB
-        except ImportError as error:
-            raise MissingExtraError("scikit-learn", extra="boosting") from error
+        kind = import_extra("sklearn.naive_bayes", "scikit-learn", extra="boosting").CategoricalNB
         edges_FK = quantile_edges(x_PF, self.config.num_bins)
         bins_FP = binned(x_PF, edges_FK)
-        fitted = CategoricalNB(alpha=self.config.smoothing, min_categories=self.config.num_bins + 1).fit(bins_FP.T, labels_P)
+        fitted = kind(alpha=self.config.smoothing, min_categories=self.config.num_bins + 1).fit(bins_FP.T, labels_P)
         log_odds_FK = np.stack([table[1] - table[0] for table in fitted.feature_log_prob_])
         prior = fitted.class_log_prior_
         return {"edges": edges_FK, "log_odds": log_odds_FK, "prior": np.array([prior[1] - prior[0]])}

@@ -32,7 +32,7 @@ from scipy.sparse import coo_array, csr_array
 from bowerbird.columns import ITEM_ID, PRICE, USER_ID, WEIGHT
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.models.base import Arrays, Histories
-from bowerbird.models.linear import pack, state_matrix, unpack
+from bowerbird.models.linear import had_matrix, pack, state_matrix, unpack
 from bowerbird.models.neighbours import cosine, nearest_items
 from bowerbird.models.pair_tables import (
     Columns,
@@ -109,7 +109,7 @@ class PairFeatures:
         named = {f"item_{name}": column for name, column in own.items()} | _prefixed(further, "items.")
         known = np.zeros(size, bool)
         known[profiles[ITEM_ID].astype(np.int64)] = True
-        had = _had(everybody, size)
+        had = had_matrix(everybody.evidence().last(MAX_HISTORY), size)
         codes = pairs[ITEM_ID].astype(np.int32), pairs["next_item_id"].astype(np.int32)
         return cls(
             (*(f"user_{name}" for name in USER), *_prefixed(further, "users."), *named, *CROSS),
@@ -152,7 +152,7 @@ class PairFeatures:
             tuple(csr_array((self._capped(name, met[name]), pair), shape=shape) for name in PAIR),
             _dense(tastes, num_users, self.categories_NC.shape[1]),
             _sorted(state @ self.followers_NN),
-            _sorted(_had(evidence, num_items) @ self.neighbours_NN),
+            _sorted(had_matrix(evidence, num_items) @ self.neighbours_NN),
         )
 
     def arrays(self) -> Arrays:
@@ -163,12 +163,11 @@ class PairFeatures:
         }
         kept |= {name: getattr(self, name) for name in ("is_known", "items_NF", "users_UF", "prices_N")}
         kept |= pack(self.followers_NN, "followers") | pack(self.neighbours_NN, "neighbours")
-        return kept | pack(self.categories_NC, "categories") | {"num_categories": np.array([self.categories_NC.shape[1]])}
+        return kept | pack(self.categories_NC, "categories")
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[np.float64]]) -> PairFeatures:
         """Take back what ``arrays`` returned."""
-        parts = arrays["categories.data"], arrays["categories.indices"], arrays["categories.indptr"]
         return cls(
             tuple(json.loads(arrays["names"].tobytes())),
             arrays["is_known"].astype(bool),
@@ -176,7 +175,7 @@ class PairFeatures:
             arrays["items_NF"].astype(np.float32),
             arrays["users_UF"].astype(np.float32),
             arrays["prices_N"],
-            csr_array(parts, shape=(len(arrays["is_known"]), int(arrays["num_categories"][0]))),
+            unpack(dict(arrays), "categories"),
             unpack(dict(arrays), "followers"),
             unpack(dict(arrays), "neighbours"),
         )
@@ -232,14 +231,6 @@ class PairBlock:
             asked_N, paid_B = np.log(self.features.prices_N), np.log(self.users_BF[:, USER.index("mean_price")])
             ratio = asked_N[items] - paid_B[rows]
         return np.where(np.isfinite(ratio), ratio, np.nan)
-
-
-def _had(histories: Histories, num_items: int) -> csr_array:
-    """Tell which items are among the last events with evidence; B x N, entries of 1."""
-    past = histories.evidence().last(MAX_HISTORY)
-    had = state_matrix(past, np.ones(len(past.items)), num_items)
-    had.data[:] = 1.0
-    return had
 
 
 def _by_item(found: Columns, size: int) -> Columns:

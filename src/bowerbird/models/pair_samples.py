@@ -110,7 +110,8 @@ def item_shares(data: Interactions, items: NDArray[np.int64], scheme: Scheme) ->
     shares: NDArray[np.float64] = np.ones(len(items))
     if scheme == "popularity":
         shares += np.bincount(data.items[data.weights > 0], minlength=data.num_items)[items]
-    return shares / shares.sum()  # type: ignore[no-any-return]  # numpy's stubs
+    shares /= shares.sum()
+    return shares
 
 
 def _enough_users(

@@ -41,10 +41,8 @@ class PersonalFrequency(LinearModel):
 
     def _state(self, histories: Histories) -> csr_array:
         past = histories.evidence()
-        lengths = np.diff(past.indptr)
-        newest = np.repeat(past.timestamps[past.indptr[1:][lengths > 0] - 1], lengths[lengths > 0])
-        ages = (newest - past.timestamps) / (self.config.half_life_days * MICROSECONDS_A_DAY)
-        return state_matrix(past, past.weights * np.exp2(np.maximum(-ages, SMALLEST_EXPONENT)), self.data.num_items)
+        half_lives = past.ages / (self.config.half_life_days * MICROSECONDS_A_DAY)
+        return state_matrix(past, past.weights * np.exp2(np.maximum(-half_lives, SMALLEST_EXPONENT)), self.data.num_items)
 
     def _arrays(self) -> Arrays:
         return {}

@@ -29,7 +29,7 @@ from pydantic import Field
 from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.errors import CapabilityError
-from bowerbird.models.base import Arrays, Histories, Model, ModelConfig, logger
+from bowerbird.models.base import Arrays, Histories, Model, ModelConfig, logger, unprefixed
 from bowerbird.models.calibrate import curve, prior_corrected, probabilities
 from bowerbird.models.pair_features import PairFeatures
 from bowerbird.models.pair_samples import CutOff, Scheme, item_shares
@@ -167,7 +167,3 @@ def history_before(histories: Histories, at: int) -> Histories:
     back_B = np.zeros(len(histories.users), np.int64)
     back_B[np.diff(histories.indptr) > 0] = np.maximum(histories.timestamps[ends - 1] - (at - 1), 0)
     return replace(histories, timestamps=histories.timestamps - back_B[histories.rows])
-
-
-def unprefixed(arrays: Arrays, prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

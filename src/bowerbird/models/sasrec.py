@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from bowerbird.data.interactions import Interactions
 from bowerbird.data.sequences import Sequences
 from bowerbird.layers.attention import Block, Dropout
-from bowerbird.models.base import Arrays, Curve, Histories, Model, ModelConfig
+from bowerbird.models.base import Arrays, Curve, Histories, Model, ModelConfig, unprefixed
 from bowerbird.models.sasrec_config import SasrecConfig
 from bowerbird.models.topk import Scores
 from bowerbird.training.loop import Plan, SequenceNetwork, best_epoch, train
@@ -148,7 +148,7 @@ class Sasrec(Model):
         used = zip(SasrecConfig.model_fields, arrays["settings"], strict=True)
         self._settings = SasrecConfig.model_validate({name: None if np.isnan(value) else value for name, value in used})
         self._vocabulary = arrays["vocabulary"]
-        state = {name.removeprefix("network."): value for name, value in arrays.items() if name.startswith("network.")}
+        state = unprefixed(arrays, "network.")
         if state:
             network = _fresh(np.zeros(len(self._vocabulary), np.int64), self._settings, torch.Generator())
             network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})

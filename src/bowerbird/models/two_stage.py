@@ -27,12 +27,12 @@ from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.errors import RecipeError, did_you_mean
 from bowerbird.models import build_model, check_config, validate
-from bowerbird.models.base import Arrays, Histories, ModelConfig, barrier, logger
+from bowerbird.models.base import Arrays, Histories, ModelConfig, barrier, logger, unprefixed
 from bowerbird.models.composite import Composite, CompositeConfig, Drawn, Table
 from bowerbird.models.histories import HistoryReader
 from bowerbird.models.lambdamart import LambdaMart, LambdaMartConfig
 from bowerbird.models.pair_features import PairFeatures
-from bowerbird.models.pointwise import Pointwise, history_before, unprefixed
+from bowerbird.models.pointwise import Pointwise, history_before
 from bowerbird.models.topk import Scores
 
 RANKERS = ("decision_tree", "lambdamart", "linear_svm", "naive_bayes")

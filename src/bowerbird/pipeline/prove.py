@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,14 @@ def recommend(
     allowed: list[str] | None,
     history: Interactions | None = None,
 ) -> pd.DataFrame:
-    """List ``k`` of the allowed items for users, less what the recipe does not recommend again, in the order of its rules.
+    """List ``k`` of the allowed items for users, less what the recipe does not recommend again, in the order of its rules."""
+    return lister(run, model, k=k, at=at, allowed=allowed, history=history)(users)
+
+
+def lister(
+    run: Run, model: Model, *, k: int, at: int, allowed: list[str] | None, history: Interactions | None = None
+) -> Callable[[list[str]], pd.DataFrame]:
+    """Return what ``recommend`` asks for some users, with all that the rules have to know read once.
 
     Lists are made as long as the longest that are evaluated or published, then cut: so the shorter begin the longer.
     """
@@ -248,7 +256,7 @@ def recommend(
         return model.recommend(some, k=size, exclude_seen=excluded, candidates=allowed, at=at, history=history)
 
     if not recipe.rules.reorders:
-        return ask(users, k)
+        return partial(ask, size=k)
     with reading(run) as con:
         shelf = read_shelf(con, recipe.rules, model.data.item_ids, allowed=allowed, at=at)
     maker = ListMaker(
@@ -262,7 +270,7 @@ def recommend(
         seed=recipe.seed,
         at=at,
     )
-    return maker.make(users, k)
+    return partial(maker.make, k=k)
 
 
 def exclude_seen(run: Run) -> list[str] | bool:

@@ -20,7 +20,7 @@ from bowerbird.models.base import Model
 from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, reading
-from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, recommend
+from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
 from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
 from bowerbird.pipeline.show import item_titles
 from bowerbird.ranking.evidence import evidence
@@ -57,12 +57,12 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
     users, allowed, k = all_users(run), candidates(run, plan.now), run.recipe.recommend.k
     titles = item_titles(run.home, model.data.item_ids.tolist())
     excluded = exclude_seen(run)
+    listed = lister(run, model, k=k, at=plan.now, allowed=allowed)
     path = run.folder / LISTS
     unfinished = path.with_suffix(".tmp")
     with ParquetWriter(unfinished, RECOMMENDATIONS, compression="zstd") as writer:
         for start in range(0, len(users), USERS_A_CHUNK):
-            chunk = users[start : start + USERS_A_CHUNK]
-            lists = recommend(run, model, chunk, k=k, at=plan.now, allowed=allowed)
+            lists = listed(users[start : start + USERS_A_CHUNK])
             told = evidence(model, lists, titles=titles, exclude_seen=excluded, candidates=allowed, at=plan.now)
             told = told.reindex(columns=RECOMMENDATIONS.names)
             writer.write_table(pa.Table.from_pandas(told, schema=RECOMMENDATIONS, preserve_index=False))

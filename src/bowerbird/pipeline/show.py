@@ -14,7 +14,7 @@ from bowerbird.models.base import Model
 from bowerbird.pipeline.prepare import candidates
 from bowerbird.pipeline.prove import recommend
 from bowerbird.pipeline.run import MODEL, Run
-from bowerbird.ranking.evidence import evidence
+from bowerbird.ranking.evidence import attributed, in_words
 from bowerbird.store.home import Home
 from bowerbird.store.published import current, read_lists
 from bowerbird.store.runs import MANIFEST, read_json
@@ -41,8 +41,8 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
         lists = _made_now(home, present.run_id, model, user_id, k)
     lists = lists[lists[RANK] <= k]
     if REASON not in lists or lists[REASON].isna().any():  # made on the spot, or by a version that published none
-        lists = evidence(model, lists)
-        lists = evidence(model, lists, titles=item_titles(home, lists[BECAUSE].dropna().tolist()))
+        lists = attributed(model, lists, {})
+        lists = in_words(lists, item_titles(home, lists[BECAUSE].dropna().tolist()))
     titles = item_titles(home, lists[ITEM_ID].tolist())
     return {
         "user_id": user_id,

@@ -50,16 +50,26 @@ def evidence(
         ``lists`` with the model that brought the item up (or ``fallback``), the id of the past item that speaks for it or
         None, the part of the score that it makes up or NaN where that is not exact, and a sentence's worth of words.
     """
+    asked = {"exclude_seen": exclude_seen, "candidates": candidates, "at": at}
+    return in_words(attributed(model, lists, asked), titles or {})
+
+
+def attributed(model: Model | None, lists: pd.DataFrame, asked: dict[str, Any]) -> pd.DataFrame:  # Any: see ``evidence``
+    """Add ``generator, because, share``; ``asked`` is what ``recommend`` was asked with, as far as it was not the default."""
     found = lists.reset_index(drop=True)
     found = found.assign(**{GENERATOR: found[SOURCE], BECAUSE: None, SHARE: np.nan}).astype({BECAUSE: object})
     own = found.index[~found[SOURCE].isin([FALLBACK, PINNED])]
     if model is not None and len(own):
-        asked = {"exclude_seen": exclude_seen, "candidates": candidates, "at": at}
         named = _named(model, found.loc[own, [USER_ID, ITEM_ID]], asked)
         for column in (GENERATOR, BECAUSE, SHARE):
             found.loc[own, column] = named[column].to_numpy()
+    return found
+
+
+def in_words(found: pd.DataFrame, titles: Mapping[Any, str]) -> pd.DataFrame:  # Any: item ids
+    """Add ``reason`` to what ``attributed`` returned."""
     reasons = [
-        _reason(item, past, generator, titles or {})
+        _reason(item, past, generator, titles)
         for item, past, generator in zip(found[ITEM_ID], found[BECAUSE], found[GENERATOR], strict=True)
     ]
     return found.assign(**{REASON: np.asarray(reasons, object)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,10 @@ from bowerbird.columns import (
     TITLE,
     USER_ID,
 )
-from bowerbird.errors import DataError
 from bowerbird.sources.feed_files import FeedFiles, write_files
 from bowerbird.sources.feed_walk import EVENTS, Events, Walk
 from bowerbird.sources.feed_world import NAMES, POSTS_AN_AUTHOR, TOPICS, liking, make_authors, make_posts, make_readers
-from bowerbird.sources.shop import END
+from bowerbird.sources.samples import END, SampleConfig
 from bowerbird.sources.shop_world import Codes, Floats
 
 EVENTS_A_USER_DAY: Final = 3.4
@@ -40,21 +39,10 @@ _WORLD, _HOUR = range(2)
 
 
 @dataclass(frozen=True)
-class FeedConfig:
-    """Size of the feed and the seed that all of it follows from."""
+class FeedConfig(SampleConfig):
+    """Size of the feed and the seed that all of it follows from; it is lively from about a hundred posts a day on."""
 
-    users: int = 2000
-    items: int = 1500
-    """Posts over all days; the feed is lively from about a hundred a day on."""
-    days: int = 60
-    """Length of the log; its last day is 2026-06-30."""
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("users", "items", "days", "seed"):
-            value, least = getattr(self, name), 0 if name == "seed" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise DataError(f"the simulated feed's {name} is {value!r}", next_step=f"give a whole number, at least {least}")
+    kind: ClassVar[str] = "feed"
 
 
 class Feed:

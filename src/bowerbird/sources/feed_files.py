@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, ITEM_ID, USER_ID
 from bowerbird.sources.feed_walk import EVENTS, Events
-from bowerbird.sources.shop_files import CSV_LIMIT
+from bowerbird.sources.samples import begin_folder
 
 if TYPE_CHECKING:
     from bowerbird.sources.feed import Feed
@@ -48,12 +48,8 @@ class FeedFiles:
 
 def write_files(feed: Feed, folder: Path) -> FeedFiles:
     """Write all files of the feed; the README comes last, so it marks a whole folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    events, other = folder / "events.csv", folder / "events.parquet"
-    if feed.expected_events > CSV_LIMIT:
-        events, other = other, events
-    other.unlink(missing_ok=True)
-    files = FeedFiles(folder, events, folder / "items.jsonl", folder / "users.csv", folder / "README.md", _events(events, feed))
+    events, readme = begin_folder(folder, expected_events=feed.expected_events)
+    files = FeedFiles(folder, events, folder / "items.jsonl", folder / "users.csv", readme, _events(events, feed))
     posts = _spelled(feed.items(), CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL).rename(columns={ITEM_ID: "post"})
     posts.to_json(files.items, orient="records", lines=True, force_ascii=False)
     _spelled(feed.users(), "joined_at").rename(columns={USER_ID: "user"}).to_csv(files.users, index=False)

@@ -125,9 +125,9 @@ class Walk:
         """Return the places of what is seen for the first time, and remember it."""
         key = user.astype(np.int64) * len(self.likes) + post
         distinct, first = np.unique(key, return_index=True)
-        place = np.searchsorted(self.seen, distinct)
+        place = np.asarray(np.searchsorted(self.seen, distinct), np.int64)
         is_new = np.append(self.seen, -1)[place] != distinct
-        self.seen = np.insert(self.seen, place[is_new], distinct[is_new])  # type: ignore[index]  # numpy's stubs
+        self.seen = np.insert(self.seen, place[is_new], distinct[is_new])
         return np.sort(first[is_new])
 
     def _react(

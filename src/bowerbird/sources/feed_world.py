@@ -92,7 +92,8 @@ class ReaderWorld:
 def day_curve(hour: NDArray[np.int64] | Codes) -> Floats:
     """Return the share of a day's activity that falls on the hour so far from the peak."""
     around: Floats = np.exp(1.5 * np.cos(2 * np.pi * np.arange(24) / 24))
-    return (around / around.sum())[hour % 24]  # type: ignore[no-any-return]  # numpy's stubs
+    share: Floats = (around / around.sum())[hour % 24]
+    return share
 
 
 def make_authors(num_authors: int, rng: np.random.Generator) -> AuthorWorld:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from bowerbird.columns import (
     USER_ID,
 )
 from bowerbird.errors import DataError
+from bowerbird.sources.samples import END, SampleConfig
 from bowerbird.sources.shop_catalogue import SHELVES, describe
 from bowerbird.sources.shop_files import ShopFiles, write_files
 from bowerbird.sources.shop_response import attraction, respond
@@ -41,8 +42,6 @@ from bowerbird.sources.shop_walk import EVENTS, Events, Walk, walk_day
 from bowerbird.sources.shop_world import NEVER, Codes, Floats, ItemWorld, UserWorld, make_items, make_users
 
 TITLE_OF_SHOP: Final = "Bowerbird's simulated shop"
-END: Final = datetime(2026, 7, 1)
-"""The first moment after the shop's last day, whatever the number of days."""
 EVENTS_A_USER_DAY: Final = 1.25
 COUNTRIES: Final = ("United Kingdom", "Germany", "France", "Netherlands", "Spain", "中国", "Österreich")
 COUNTRY_SHARES: Final = (0.45, 0.17, 0.13, 0.1, 0.08, 0.04, 0.03)
@@ -54,20 +53,10 @@ _WORLD, _DAY, _RESPONSE = range(3)
 
 
 @dataclass(frozen=True)
-class ShopConfig:
+class ShopConfig(SampleConfig):
     """Size of the shop and the seed that all of it follows from."""
 
-    users: int = 2000
-    items: int = 1500
-    days: int = 60
-    """Length of the log; its last day is 2026-06-30."""
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("users", "items", "days", "seed"):
-            value, least = getattr(self, name), 0 if name == "seed" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise DataError(f"the simulated shop's {name} is {value!r}", next_step=f"give a whole number, at least {least}")
+    kind: ClassVar[str] = "shop"
 
 
 class Shop:

@@ -17,14 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, ITEM_ID, USER_ID
+from bowerbird.sources.samples import begin_folder
 from bowerbird.sources.shop_dirt import Dirt
 from bowerbird.sources.shop_walk import EVENTS, Events
 
 if TYPE_CHECKING:
     from bowerbird.sources.shop import Shop
 
-CSV_LIMIT: Final = 1_000_000
-"""Up to so many expected events are written as CSV, more as Parquet."""
 COLUMNS: Final = ("customer", "product", "event", "time", "session", "quantity", "price")
 CUT_AFTER: Final = 3
 """A malformed row ends after so many columns."""
@@ -54,14 +53,8 @@ class ShopFiles:
 
 def write_files(shop: Shop, folder: Path, *, dirty: bool) -> ShopFiles:
     """Write all files of the shop; the README comes last, so it marks a whole folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    is_csv = shop.expected_events <= CSV_LIMIT
-    events, other = folder / "events.csv", folder / "events.parquet"
-    if not is_csv:
-        events, other = other, events
-    other.unlink(missing_ok=True)
-    items, users, readme = folder / "items.jsonl", folder / "users.csv", folder / "README.md"
-    readme.unlink(missing_ok=True)
+    events, readme = begin_folder(folder, expected_events=shop.expected_events)
+    is_csv, items, users = events.suffix == ".csv", folder / "items.jsonl", folder / "users.csv"
     dirt = Dirt(np.random.default_rng([shop.config.seed, _DIRT]), frozenset() if is_csv else frozenset({"malformed"}))
     chunks = _chunks(shop, dirt if dirty else None)
     num_rows = (_write_csv if is_csv else _write_parquet)(events, chunks, shop)
