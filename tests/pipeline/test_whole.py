@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bowerbird.errors import DataError, LockedError, StoppedError, UserError
+from bowerbird.errors import DataError, LeakError, LockedError, StoppedError, UserError
+from bowerbird.evaluation import protocol
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.release import approve
 from bowerbird.pipeline.show import user_list
@@ -114,6 +115,37 @@ def test_an_answer_is_stale_once_somebody_has_published(home: Home, source: Path
     with pytest.raises(UserError, match="stale"):
         approve(home, held["run_id"], accept=True, by="Bob", reason="")
     assert len(history(home)) == 2
+    assert (
+        approve(home, held["run_id"], accept=False, by="Bob", reason="too late")["outcome"] == "rejected"
+    )  # closing always works
+    assert len(history(home)) == 2
+
+
+def test_an_answer_that_was_killed_after_its_commit_can_be_given_again_but_not_turned_round(home: Home, source: Path) -> None:
+    run_all(home, shop_recipe(models=[{"name": "cooccurrence"}]), source)
+    held = run_all(home, shop_recipe(models=[{"name": "cooccurrence", "decay": 0.69}]), source)
+    outcome = (home.runs / held["run_id"] / "outcome.json").read_bytes()
+    approve(home, held["run_id"], accept=True, by="Ada", reason="")
+    (home.runs / held["run_id"] / "outcome.json").write_bytes(outcome)  # as a kill before the last write leaves it
+
+    with pytest.raises(UserError, match="is published already, as version 2"):
+        approve(home, held["run_id"], accept=False, by="Ada", reason="")
+    again = approve(home, held["run_id"], accept=True, by="Ada", reason="")
+    assert (again["outcome"], again["version"], len(history(home))) == ("published", 2, 2)
+
+
+def test_a_target_that_leave_last_out_forgets_in_the_fit_is_caught(
+    home: Home, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = protocol.leave_last_out
+
+    def leaking(data: Any, is_target: Any, *, which: Any) -> Any:
+        return data, is_target, honest(data, is_target, which=which)[2]
+
+    monkeypatch.setattr(protocol, "leave_last_out", leaking)
+    with pytest.raises(LeakError, match="in the fit and among the targets"):
+        run_all(home, shop_recipe(split={"kind": "leave_last_out"}), source)
+    assert history(home) == []
 
 
 def test_a_leaking_stored_champion_gains_nothing(home: Home, source: Path) -> None:

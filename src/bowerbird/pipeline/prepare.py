@@ -111,7 +111,8 @@ def _find_targets(run: Run, window: Window) -> pd.DataFrame:
 
     recipe = run.recipe
     if window.cut.leave_out is not None:
-        targets = _cut(run, window.cut)[2]
+        fit, _, targets = _cut(run, window.cut)
+        protocol.check_no_shared_events(fit, targets)
     else:
         with reading(run) as con:
             targets = features.load_targets(con, recipe, start=window.cut.at, end=window.end)

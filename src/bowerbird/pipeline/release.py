@@ -206,27 +206,26 @@ def is_unchanged(run: Run) -> bool:
 def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, force: bool = False) -> dict[str, Any]:  # Any: JSON
     """Carry out a person's answer to a held run: publish from its folder, or close it; the answer goes into its manifest.
 
-    The caller holds the lock. ``force`` publishes a rejected run too, and is recorded as such.
+    The caller holds the lock. ``force`` publishes a rejected run too, and is recorded as such. A run can always be closed; an
+    answer that was killed after its commit can be given again.
 
     Raises
     ------
     UserError
-        Where the run is not held (or, with ``force``, has no set), has been answered already, or somebody has published
-        since: the answer is stale then.
+        Where the run is not held (or, with ``force``, not rejected), has been answered already, is to be closed though its
+        lists are published, or is to be published though it has no set, or somebody has published since: the answer is
+        stale then.
     """
     folder = run_folder(home.runs, run_id)
     outcome = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {"outcome": "unfinished"}
-    _require_answerable(folder, outcome, run_id, force=force)
+    _require_answerable(outcome, run_id, force=force)
     manifest = read_json(folder / MANIFEST)
+    if accept:
+        _require_publishable(home, run_id, manifest["champion_version"])
+    elif (done := published.of_run(home, run_id)) is not None:
+        raise UserError(f"run {run_id} is published already, as version {done.version}", next_step="see 'bowerbird rollback'")
     kind = "force" if force else "approve"
     answer = {"accepted": accept, "by": by, "reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind}
-    present = published.current(home)
-    if _version(present) != manifest["champion_version"]:
-        raise UserError(
-            f"the answer is stale: version {_version(present)} has been published since run {run_id} was "
-            f"decided against version {manifest['champion_version']}",
-            next_step="run again and answer the new run",
-        )
     write_json(folder / MANIFEST, manifest | {"answer": answer})
     version = None
     if accept:
@@ -237,7 +236,7 @@ def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, forc
     return closed
 
 
-def _require_answerable(folder: Path, outcome: dict[str, Any], run_id: str, *, force: bool) -> None:  # Any: JSON
+def _require_answerable(outcome: dict[str, Any], run_id: str, *, force: bool) -> None:  # Any: JSON
     state = outcome["outcome"]
     if outcome.get("answer"):
         raise UserError(f"run {run_id} has been answered by {outcome['answer']['by'] or 'somebody'}", next_step="run again")
@@ -246,5 +245,15 @@ def _require_answerable(folder: Path, outcome: dict[str, Any], run_id: str, *, f
             f"run {run_id} is not held: its outcome is {state!r}",
             next_step="'bowerbird status' shows held runs; --force publishes a rejected one, and is recorded",
         )
-    if not (folder / LISTS).exists() or not (folder / MANIFEST).exists():
-        raise UserError(f"run {run_id} has no set to publish", next_step="run again")
+
+
+def _require_publishable(home: Home, run_id: str, champion_version: int | None) -> None:
+    present = published.current(home)
+    if published.of_run(home, run_id) is None and _version(present) != champion_version:
+        raise UserError(
+            f"the answer is stale: version {_version(present)} has been published since run {run_id} was "
+            f"decided against version {champion_version}",
+            next_step="run again and answer the new run, or close this one with --reject",
+        )
+    if not (home.runs / run_id / LISTS).exists():
+        raise UserError(f"run {run_id} has no set to publish", next_step="run again, or close this one with --reject")

@@ -93,6 +93,11 @@ def current(home: Home) -> Publish | None:
     return next(iter(history(home)), None)
 
 
+def of_run(home: Home, run_id: str) -> Publish | None:
+    """Return the publish that a run has made, or None."""
+    return next((found for found in history(home) if found.run_id == run_id and found.kind != "rollback"), None)
+
+
 def publish(
     home: Home, lists: Path, *, run_id: str, handle: DeltaTable, kind: str = "publish", by: str = "", reason: str = ""
 ) -> int:
@@ -109,7 +114,7 @@ def publish(
     HomeError
         Where the disk does not take the set.
     """
-    done = next((found for found in history(home) if found.run_id == run_id and found.kind != "rollback"), None)
+    done = of_run(home, run_id)
     if done is not None:
         return done.version
     batches = ParquetFile(lists).iter_batches(columns=RECOMMENDATIONS.names)
