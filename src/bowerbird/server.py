@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bowerbird.application import SERVER_FILE, STARTUP_SECONDS, checkout, prefect_environment
 from bowerbird.errors import UserError
@@ -20,6 +22,8 @@ from bowerbird.store.home import Home
 from bowerbird.store.runs import write_json
 
 WORK_POOL = "bowerbird"
+KEPT = "P365D"
+"""How long the server remembers what it waits for; a minute by default, and then a restart forgets lost runs."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
         "PREFECT_API_URL": f"{address}/api",
         "BOWERBIRD_REPORT_PORT": str(report_port),
         "BOWERBIRD_UI_PORT": str(port),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # A run that was lost together with this server is told as lost after the restart, however late that comes.
+        "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": KEPT,
     }
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     reports = [sys.executable, "-m", "http.server", str(report_port), "--bind", "127.0.0.1", "--directory", str(home.runs)]
@@ -91,6 +98,7 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
         _call([*prefect, "work-pool", "create", WORK_POOL, "--type", "process", "--overwrite"], environment, root)
         deploy = ["deploy", "--all", "--prefect-file", str(root / "deployments" / "prefect.yaml")]
         _call([*prefect, *deploy], environment, root)
+        _register_automations(f"{address}/api/automations", root / "deployments" / "automations")
         started.append(_start([*prefect, "worker", "start", "--pool", WORK_POOL], environment, root))
         started.append(_start(reports, environment, root))
         sys.stderr.write(f"Prefect UI: {address}\nReports:    http://127.0.0.1:{report_port}\nCtrl-C ends all of it.\n")
@@ -103,6 +111,21 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
     finally:
         server.unlink(missing_ok=True)
         _end(started)
+
+
+def _register_automations(address: str, folder: Path) -> None:
+    """Create the automations that the server does not know by name; one that a person has changed stays as it is."""
+    known = {found["name"] for found in _post(f"{address}/filter", {})}
+    for path in sorted(folder.glob("*.json")):
+        automation = json.loads(path.read_text(encoding="utf-8"))
+        if automation["name"] not in known:
+            _post(f"{address}/", automation)
+
+
+def _post(address: str, content: object) -> Any:  # Any: JSON
+    asked = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})  # noqa: S310 - our own address on 127.0.0.1
+    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def _require_free(port: int) -> None:

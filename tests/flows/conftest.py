@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,9 @@ def bowerbird(
     )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    home = tmp_path_factory.mktemp("ui") / "home é 中文"
+@contextmanager
+def running_ui(home: Path) -> Iterator[Ui]:
+    """Run ``bowerbird ui`` on free ports, until the end of the block."""
     port, report_port = free_port(), free_port()
     ports = ("--port", str(port), "--report-port", str(report_port))
     log = home.parent / "ui.log"
@@ -84,4 +85,11 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    home = tmp_path_factory.mktemp("ui") / "home é 中文"
+    with running_ui(home) as started:
+        yield started
     shutil.rmtree(home, ignore_errors=True)
