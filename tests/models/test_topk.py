@@ -26,7 +26,7 @@ def test_nothing_to_choose_from_gives_nothing(rows: int) -> None:
     assert top_k(np.zeros((0, 3)), 2)[0].shape == (0, 2)
 
 
-@pytest.mark.parametrize("num_items", [1, 31, 32, 33, 700, 5000])
+@pytest.mark.parametrize("num_items", [1, 31, 32, 33, 703, 5000])
 @pytest.mark.parametrize("k", [1, 10, 50])
 @pytest.mark.parametrize("levels", [1, 3, 1_000_000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,7 +1,9 @@
 """The best k of each row, ties broken by the lower item code, whatever the number of threads.
 
-Wide rows are cut into chunks first: the best k elements lie in the k chunks with the highest maxima (ties by the lower
-chunk), so one pass for the maxima leaves few candidates. B rows, N items, C candidates of a row, K places.
+Most of a wide row is looked at once. Columns that are equal modulo C make a chunk: in that layout the processor's vector
+instructions find the maxima of all chunks. As many chunks as there are places have a maximum of at least the K-th largest
+maximum, so that is a lower bound (floor) of the last place, and only chunks that reach it can hold one of the best.
+B rows, N items, C chunks, K places, M candidates of a row at most.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.floating[Any]]  # Any: float32 or float64
-LARGEST_CHUNK, SMALLEST_CHUNK = 32, 4
+CHUNK = 8  # columns in a chunk
+FEWEST = 3  # chunks for each place, below which they save nothing
+MANY = 4  # values for each place that reach the floor: so many are due to ties
 
 
 def top_k(scores_BN: Scores, k: int) -> tuple[NDArray[np.int64], Scores]:
@@ -21,39 +25,68 @@ def top_k(scores_BN: Scores, k: int) -> tuple[NDArray[np.int64], Scores]:
     B rows, N items. Entries of -inf are never chosen: such places hold code -1 and score -inf. Equal scores are ordered
     by item code. NaN is not allowed.
     """
+    scores_BN = np.ascontiguousarray(scores_BN)
     width = min(k, scores_BN.shape[1])
-    if width == 0:
-        return np.full((len(scores_BN), 0), -1, np.int64), scores_BN[:, :0]
-    codes_BK = _best(scores_BN, width)
-    values_BK = np.take_along_axis(scores_BN, codes_BK, axis=1)
-    order_BK = np.argsort(-values_BK, axis=1, kind="stable")
-    values_BK = np.take_along_axis(values_BK, order_BK, axis=1)
-    codes_BK = np.take_along_axis(codes_BK, order_BK, axis=1)
-    return np.where(np.isneginf(values_BK), -1, codes_BK), values_BK
+    floors_B1, maxima_BC = floors(scores_BN, width)
+    if np.count_nonzero(maxima_BC >= floors_B1) <= MANY * width * len(scores_BN):
+        places = np.sort(reaching(scores_BN, floors_B1, maxima_BC))
+    else:
+        places = _first_reaching(scores_BN, floors_B1, width)
+    return ranked(places, scores_BN.ravel()[places], scores_BN.shape, width)
 
 
-def _best(scores_BN: Scores, width: int) -> NDArray[np.int64]:
-    """Choose the best ``width`` columns of each row, ascending by column; where the last place is tied, the lowest."""
-    num_rows, num_columns = scores_BN.shape
-    chunk = min(LARGEST_CHUNK, num_columns // (4 * width))
-    if chunk < SMALLEST_CHUNK:  # too narrow for chunks to save anything
-        return _best_of_few(scores_BN, width)
-    num_chunks = num_columns // chunk
-    even = num_chunks * chunk
-    maxima_BC = scores_BN[:, :even].reshape(num_rows, num_chunks, chunk).max(axis=2)
-    chunks_BK = _best(maxima_BC, width)
-    candidates_BC = (chunks_BK[:, :, None] * chunk + np.arange(chunk)).reshape(num_rows, -1)
-    rest_BC = np.broadcast_to(np.arange(even, num_columns), (num_rows, num_columns - even))
-    candidates_BC = np.concatenate([candidates_BC, rest_BC], axis=1)
-    chosen_BK = _best_of_few(np.take_along_axis(scores_BN, candidates_BC, axis=1), width)
-    return np.take_along_axis(candidates_BC, chosen_BK, axis=1)
+def floors(scores_BN: Scores, width: int) -> tuple[Scores, Scores]:
+    """Bound the ``width``-th largest value of each row from below, by a finite number, [B, 1]; and return the chunks' maxima.
+
+    In a row too short for chunks each value is one.
+    """
+    first_BC = maxima_BC = _chunk_maxima(scores_BN, width)
+    while (next_BC := _chunk_maxima(maxima_BC, width)) is not maxima_BC:
+        maxima_BC = next_BC
+    floors_B1 = np.full((len(scores_BN), 1), np.finfo(scores_BN.dtype).min)
+    if 0 < width <= maxima_BC.shape[1]:
+        # Not np.partition, which is slow where many values are equal.
+        np.maximum(floors_B1, np.sort(maxima_BC, axis=1)[:, [-width]], out=floors_B1)
+    return floors_B1, first_BC
 
 
-def _best_of_few(scores_BC: Scores, width: int) -> NDArray[np.int64]:
-    num_rows, num_columns = scores_BC.shape
-    last_B1 = np.partition(scores_BC, num_columns - width, axis=1)[:, [num_columns - width]]
-    above_BC = scores_BC > last_B1
-    tied_BC = scores_BC == last_B1
-    places_left_B1 = width - above_BC.sum(axis=1, keepdims=True)
-    chosen_BC = above_BC | (tied_BC & (np.cumsum(tied_BC, axis=1) <= places_left_B1))
-    return np.nonzero(chosen_BC)[1].reshape(num_rows, width)
+def _chunk_maxima(scores_BN: Scores, width: int) -> Scores:
+    num_rows, num_items = scores_BN.shape
+    num_chunks = num_items // CHUNK
+    if num_chunks < FEWEST * width or num_chunks == 0:
+        return scores_BN
+    maxima_BC: Scores = scores_BN[:, : CHUNK * num_chunks].reshape(num_rows, CHUNK, num_chunks).max(axis=1)
+    return maxima_BC
+
+
+def reaching(scores_BN: Scores, floors_B1: Scores, maxima_BC: Scores) -> NDArray[np.int64]:
+    """Return the places of all values that reach their row's floor, in a block read row by row; not all ascending."""
+    num_items, num_chunks = scores_BN.shape[1], maxima_BC.shape[1]
+    found = np.flatnonzero(maxima_BC >= floors_B1)
+    if num_chunks == num_items:
+        return found
+    rows, chunks = np.divmod(found, num_chunks)
+    members = (rows * num_items + chunks)[:, None] + np.arange(CHUNK) * num_chunks
+    members = members[scores_BN.ravel()[members] >= floors_B1[rows]]
+    rows, columns = np.nonzero(scores_BN[:, CHUNK * num_chunks :] >= floors_B1)
+    return np.concatenate([members, rows * num_items + CHUNK * num_chunks + columns])
+
+
+def _first_reaching(scores_BN: Scores, floors_B1: Scores, width: int) -> NDArray[np.int64]:
+    """Return the places of all values above the floors, and of the first ``width`` of each row that are equal to them."""
+    is_tied_BN = scores_BN == floors_B1
+    is_among_first_BN = is_tied_BN & (np.cumsum(is_tied_BN, axis=1, dtype=np.int32) <= width)
+    return np.flatnonzero((scores_BN > floors_B1) | is_among_first_BN)
+
+
+def ranked(places: NDArray[np.int64], values: Scores, shape: tuple[int, ...], width: int) -> tuple[NDArray[np.int64], Scores]:
+    """Return codes and values of the best ``width`` of some ascending places of a block, as ``top_k`` does."""
+    num_rows, num_items = shape
+    lengths = np.diff(np.searchsorted(places, np.arange(num_rows + 1) * num_items))
+    is_used_BM = np.arange(lengths.max(initial=width)) < lengths[:, None]
+    values_BM = np.full(is_used_BM.shape, -np.inf, values.dtype)
+    values_BM[is_used_BM] = values
+    codes_BM = np.full(is_used_BM.shape, -1, np.int64)
+    codes_BM[is_used_BM] = places % max(num_items, 1)
+    order_BK = np.argsort(-values_BM, axis=1, kind="stable")[:, :width]
+    return np.take_along_axis(codes_BM, order_BK, axis=1), np.take_along_axis(values_BM, order_BK, axis=1)
