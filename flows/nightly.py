@@ -38,6 +38,7 @@ Candidate = Literal[
     "random",
     "sasrec",
     "two_stage",
+    "user_knn",
 ]
 
 

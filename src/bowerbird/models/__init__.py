@@ -29,6 +29,7 @@ MODELS = {
     "random": "Random",
     "sasrec": "Sasrec",
     "two_stage": "TwoStage",
+    "user_knn": "UserKnn",
 }
 
 CONFIGS = {"sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig")}

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from bowerbird.columns import ITEM_ID, RANK, SCORE
+from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import Interactions
+from bowerbird.models.alike import nearest_frame
 from bowerbird.models.base import Histories, ModelConfig
 from bowerbird.models.linear import LinearModel, state_matrix
 from bowerbird.models.neighbours import Similarity, cosine, jaccard, nearest_items
@@ -82,21 +83,10 @@ class ItemKnn(LinearModel):
 
         Unknown items are left out.
         """
-        wanted: pd.Index[Any] = pd.Index(pd.Series(list(item_ids)).unique())
-        codes = self.data.item_index.get_indexer(wanted)
-        near = csr_array(self._matrix[codes[codes >= 0]]).tocoo()
-        order = np.lexsort((near.col, -near.data, near.row))
-        rows, neighbours, values = near.row[order], near.col[order], near.data[order]
-        ranks = np.arange(len(rows)) - np.searchsorted(rows, rows) + 1
-        ids = wanted[codes >= 0]
-        frame = {
-            ITEM_ID: ids[rows],
-            "similar_item_id": self.data.item_ids[neighbours],
-            SCORE: values,
-            RANK: ranks.astype(np.int32),
-        }
-        listed: pd.DataFrame = pd.DataFrame(frame).loc[ranks <= k].reset_index(drop=True)
-        return listed
+        return nearest_frame(item_ids, self.data.item_index, self._nearest, k=k, column=ITEM_ID)
+
+    def _nearest(self, codes: NDArray[np.int64]) -> csr_array:
+        return csr_array(self._matrix[codes])
 
     def _state(self, histories: Histories) -> csr_array:
         weights = self._weights(histories)

@@ -3,11 +3,15 @@
     sim(j, i) = p / (left_j * right_i + shrinkage)                p = x_j . x_i, a product of two columns of users x items
     sim(j, i) = p / (left_j + right_i - p + shrinkage)            for Jaccard
 
+times min(n, significance) / significance, where n is in how many rows both have an entry (Herlocker et al., "An algorithmic
+framework for performing collaborative filtering", SIGIR 1999). Users over items are compared in the same way, as columns of
+items x users.
+
 Items are ranked by their number of users. A panel of items is multiplied with all items that rank no higher, once for both
 directions, and a lower bound of each item's last place leaves few candidates. Where a thin tail is left, a sparse product is
 cheaper. Sums run over users in one order everywhere, so equal columns have equal similarities to the last bit.
 
-U users, N items, R items that rank no higher than the W items of a panel.
+U users, N items, R items that rank no higher than the W items of a panel, B columns compared with items that they are not among.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, vstack
 
 from bowerbird.models.topk import Scores
 
@@ -28,7 +32,7 @@ NUM_GROUPS = 256
 DENSE_IS_CHEAPER = 16.0  # a multiplication in a sparse product costs as much as so many values of a panel
 BLOCK_PRODUCTS = 20_000_000  # a block of a sparse product needs at most so many multiplications, but for a single item
 PADDED = 2_000_000  # so many values, padding included, are looked at together
-MAX_CANDIDATES = 20_000_000  # beyond so many, candidates are thinned out
+MAX_CANDIDATES = 8_000_000  # beyond so many, and twice those that stay, candidates are thinned out
 EXACT = 2**24  # whole numbers up to here are exact in float32
 
 
@@ -40,31 +44,39 @@ class Similarity:
     right: NDArray[np.float64]
     shrinkage: float = 0.0
     is_jaccard: bool = False
+    significance: int = 1
 
-    def __call__(self, products: Scores, left: NDArray[np.float64], right: NDArray[np.float64]) -> Scores:
-        """Turn products into similarities of the same type; ``left`` and ``right`` broadcast to their shape."""
+    def __call__(self, products: Scores, left: NDArray[np.float64], right: NDArray[np.float64], common: Scores) -> Scores:
+        """Turn products, and counts of common rows, into similarities; ``left`` and ``right`` broadcast to their shape."""
         left, right = left.astype(products.dtype), right.astype(products.dtype)
         divisor: Scores = left + right - products if self.is_jaccard else left * right
         if self.shrinkage > 0:
             divisor += products.dtype.type(self.shrinkage)
-        return np.divide(products, divisor, out=divisor)
+        values: Scores = np.divide(products, divisor, out=divisor)
+        if self.significance > 1:
+            values *= np.minimum(common / values.dtype.type(self.significance), 1)
+        return values
+
+    def counts_apart(self, x: csr_array) -> bool:
+        """Tell whether the products of columns of ``x`` do not count their common rows already; see ``_small_numbers``."""
+        return self.significance > 1 and x.dtype != np.float32
 
     def ranked(self, order: NDArray[np.int64]) -> Similarity:
         """Return the same for items in another order."""
         return replace(self, left=self.left[order], right=self.right[order])
 
 
-def cosine(x: csr_array, *, shrinkage: float = 0.0, alpha: float = 0.5) -> Similarity:
+def cosine(x: csr_array, *, shrinkage: float = 0.0, alpha: float = 0.5, significance: int = 1) -> Similarity:
     """Divide by the columns' norms: |x_j|^(2 alpha) |x_i|^(2 (1 - alpha)) + shrinkage."""
     squares: NDArray[np.float64] = np.bincount(x.indices, x.data**2, minlength=x.shape[1]).astype(np.float64)
     squares[squares == 0] = 1.0
-    return Similarity(np.power(squares, alpha), np.power(squares, 1 - alpha), shrinkage)
+    return Similarity(np.power(squares, alpha), np.power(squares, 1 - alpha), shrinkage, significance=significance)
 
 
-def jaccard(x: csr_array, *, shrinkage: float = 0.0) -> Similarity:
+def jaccard(x: csr_array, *, shrinkage: float = 0.0, significance: int = 1) -> Similarity:
     """Divide by how many users have one of the two; ``x`` holds ones."""
     users = np.bincount(x.indices, minlength=x.shape[1]).astype(np.float64)
-    return Similarity(np.maximum(users, 1), np.maximum(users, 1), shrinkage, is_jaccard=True)
+    return Similarity(np.maximum(users, 1), np.maximum(users, 1), shrinkage, is_jaccard=True, significance=significance)
 
 
 def nearest_items(x: csr_array, similarity: Similarity, *, num_neighbors: int) -> csr_array:
@@ -86,14 +98,37 @@ def nearest_items(x: csr_array, similarity: Similarity, *, num_neighbors: int) -
     return csr_array((matrix.data.astype(np.float64), (order[matrix.row], order[matrix.col])), shape=matrix.shape)
 
 
+def nearest_to(
+    others: csr_array, x: csr_array, similarity: Similarity, *, num_neighbors: int, own: NDArray[np.integer[Any]]
+) -> csr_array:
+    """Return similarities, B x N; row b holds the items most similar to column b of ``others``, without item ``own[b]``.
+
+    ``similarity.left`` [B] belongs to ``others``. At the last place the item that comes first in ``x`` wins: where items are
+    ordered by their number of users, that is what ``nearest_items`` does. Entries are above 1e-100, so that none gets lost.
+    """
+    by_other = others.T.tocsr()
+    parts = [csr_array((0, x.shape[1]))]
+    for begin, stop in _blocks(x, by_other):
+        similar = _similar(by_other[begin:stop], x, similarity, similarity.left[begin:stop])
+        similar.data[similar.indices == np.repeat(own[begin:stop], np.diff(similar.indptr))] = 0
+        similar.sort_indices()
+        kept = nearest_places(similar.indptr, similar.data, num_neighbors)
+        indptr = np.concatenate([[0], np.cumsum(kept)])[similar.indptr]
+        parts.append(csr_array((similar.data[kept], similar.indices[kept], indptr), shape=similar.shape))
+    return vstack(parts, format="csr")
+
+
 def _small_numbers(x: csr_array, similarity: Similarity) -> tuple[csr_array, Similarity]:
     """Count in float32 where all entries are equal: exact, and twice as fast."""
     value = x.data[0] if x.nnz else 1.0
     if (x.data != value).any() or x.shape[0] > EXACT:
         return x, similarity
-    ones = csr_array((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
     left, right = similarity.left / value, similarity.right / value
-    return ones, replace(similarity, left=left, right=right, shrinkage=similarity.shrinkage / value**2)
+    return _ones(x), replace(similarity, left=left, right=right, shrinkage=similarity.shrinkage / value**2)
+
+
+def _ones(x: csr_array) -> csr_array:
+    return csr_array((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
 
 
 def _is_thin(ranked: csr_array) -> bool:
@@ -108,14 +143,20 @@ class Candidates:
     def __init__(self, num_items: int, num_neighbors: int, dtype: np.dtype[Any]) -> None:
         self.num_neighbors = num_neighbors
         self.floors = np.zeros(num_items, dtype)
+        self._limit = MAX_CANDIDATES
         self._parts: list[tuple[NDArray[np.int32], NDArray[np.int32], Scores]] = []
 
     def add(self, items: NDArray[Any], neighbours: NDArray[Any], values: Scores) -> None:
         """Add pairs; the neighbours of one item come in ascending order, or in any order within one call."""
         self._parts.append((items.astype(np.int32), neighbours.astype(np.int32), values))
-        if sum(len(part[2]) for part in self._parts) > MAX_CANDIDATES:
-            kept = self.nearest().tocoo()
-            self._parts = [(kept.row, kept.col, kept.data)]
+        if sum(len(part[2]) for part in self._parts) > self._limit:
+            kept = self.nearest()
+            lengths = np.diff(kept.indptr)
+            last = np.minimum.reduceat(kept.data, kept.indptr[:-1][lengths > 0])
+            is_full = lengths == self.num_neighbors
+            self.floors[is_full] = last[is_full[lengths > 0]]
+            self._parts = [(kept.tocoo().row, kept.indices, kept.data)]
+            self._limit = max(MAX_CANDIDATES, 2 * kept.nnz)  # so that thinning out takes no more time than adding
 
     def nearest(self) -> csr_array:
         """Return the nearest so far; the first ones where the last place is tied."""
@@ -133,11 +174,14 @@ def _add_panel(found: Candidates, ranked: csr_array, width: int, similarity: Sim
     """Compare the first ``width`` columns with all: as their neighbours (own), and they as neighbours of the rest."""
     stop, end = start + width, start + ranked.shape[1]
     products_RW = _products(ranked, width)
+    common_RW = _products(_ones(ranked), width) if similarity.counts_apart(ranked) else products_RW
     np.fill_diagonal(products_RW, 0)
     left, right = similarity.left, similarity.right
-    own_RW = similarity(products_RW, left[start:stop], right[start:end, None])
+    own_RW = similarity(products_RW, left[start:stop], right[start:end, None], common_RW)
     is_symmetric = np.array_equal(left, right)
-    rest_RW = own_RW[width:] if is_symmetric else similarity(products_RW[width:], left[stop:end, None], right[start:stop])
+    rest_RW = own_RW[width:]
+    if not is_symmetric:
+        rest_RW = similarity(products_RW[width:], left[stop:end, None], right[start:stop], common_RW[width:])
     for values, items, axis in ((own_RW, slice(start, stop), 0), (rest_RW, slice(stop, end), 1)):
         floors = np.maximum(found.floors[items], _floors(values, found.num_neighbors, axis))
         found.floors[items] = floors
@@ -175,16 +219,24 @@ def _floors(values: Scores, num_neighbors: int, axis: int) -> Scores:
 def _add_tail(found: Candidates, ranked: csr_array, similarity: Similarity, start: int) -> None:
     """Compare columns among each other by sparse products."""
     by_item = ranked.T.tocsr()
-    left, right = similarity.left[start:], similarity.right[start:]
+    rest = replace(similarity, right=similarity.right[start:])
     for begin, stop in _blocks(ranked, by_item):
-        product = by_item[begin:stop] @ ranked
-        rows = np.repeat(np.arange(begin, stop), np.diff(product.indptr))
-        values = similarity(product.data, left[rows], right[product.indices])
-        values[rows == product.indices] = 0
-        floors = _last_places(product.indptr, values, found.num_neighbors)
+        similar = _similar(by_item[begin:stop], ranked, rest, similarity.left[start + begin : start + stop])
+        rows, columns, values = np.repeat(np.arange(begin, stop), np.diff(similar.indptr)), similar.indices, similar.data
+        values[rows == columns] = 0
+        floors = _last_places(similar.indptr, values, found.num_neighbors)
         found.floors[start + begin : start + stop] = np.maximum(found.floors[start + begin : start + stop], floors)
         is_open = (values >= found.floors[start + rows]) & (values > 0)
-        found.add(rows[is_open] + start, product.indices[is_open] + start, values[is_open])
+        found.add(rows[is_open] + start, columns[is_open] + start, values[is_open])
+
+
+def _similar(by_item: csr_array, x: csr_array, similarity: Similarity, left: NDArray[np.float64]) -> csr_array:
+    """Compare rows of ``by_item`` with all columns of ``x`` that share a row; ``left`` belongs to the former."""
+    product = by_item @ x
+    common = (_ones(by_item) @ _ones(x)).data if similarity.counts_apart(x) else product.data
+    lefts = np.repeat(left, np.diff(product.indptr))
+    values = similarity(product.data, lefts, similarity.right[product.indices], common)
+    return csr_array((values, product.indices, product.indptr), shape=product.shape)
 
 
 def _blocks(ranked: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
