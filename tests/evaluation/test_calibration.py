@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bowerbird.errors import DataError
-from bowerbird.evaluation.calibration import against_all_candidates, calibration
+from bowerbird.errors import CapabilityError, DataError
+from bowerbird.evaluation.calibration import against_all_candidates, calibration, fine_bins, pooled
 
 
 def test_each_bin_holds_an_equal_part_of_the_expected_positives() -> None:
@@ -53,3 +53,44 @@ def test_all_candidates_of_the_users_asked_about_count_and_no_others(monkeypatch
     rows = [("a", "i"), ("a", "i"), ("b", "unknown"), ("c", "i"), ("z", "j"), ("b", "j")]
     found = against_all_candidates(Half(), ["a", "b", "z"], pd.DataFrame(rows, columns=["user_id", "item_id"]))
     assert (found.num_pairs, found.expected, found.observed) == (4, 2.0, 2)
+
+
+def test_windows_are_put_together_in_bins_of_equal_expectation() -> None:
+    first = calibration(np.array([0.1, 0.3]), np.array([False, True]), num_bins=9).bins
+    second = calibration(np.array([0.2, 0.4]), np.array([False, False]), num_bins=9).bins
+    found = pooled([first, second], num_bins=2)
+    assert found.bins["expected"].tolist() == pytest.approx([0.1 + 0.2 + 0.3, 0.4])
+    assert found.bins["observed"].tolist() == [1, 0]
+    assert (found.num_pairs, found.observed) == (4, 1) and found.expected == pytest.approx(1)
+    assert found.relative_error == pytest.approx(0.4 + 0.4)
+
+
+def test_of_many_users_some_are_asked_about_the_same_for_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Many(Half):
+        class data(Half.data):
+            user_ids = np.array(list("abcdefgh"), object)
+            num_items = 2
+
+        asked: list[str] = []  # noqa: RUF012  filled below
+
+        def predict_proba(self, pairs: pd.DataFrame) -> np.ndarray:
+            self.asked += sorted(set(pairs["user_id"]))
+            return super().predict_proba(pairs)
+
+    monkeypatch.setattr("bowerbird.evaluation.calibration.MAX_PAIRS", 6)
+    nothing = pd.DataFrame({"user_id": [], "item_id": []})
+    for _ in range(2):
+        assert fine_bins(Many(), nothing, seed=7)["num_pairs"].sum() == 6
+    assert len(Many.asked) == 6 and Many.asked[:3] == Many.asked[3:]
+
+
+def test_a_model_without_probabilities_has_no_bins() -> None:
+    class Scores(Half):
+        class data(Half.data):
+            user_ids = np.array(["a"], object)
+            num_items = 2
+
+        def predict_proba(self, pairs: pd.DataFrame) -> np.ndarray:
+            raise CapabilityError("scores only", next_step="use score(pairs)")
+
+    assert fine_bins(Scores(), pd.DataFrame({"user_id": [], "item_id": []}), seed=1) is None

@@ -1,5 +1,7 @@
 """How training rows of pointwise rankers come about, and how scores become probabilities."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +30,16 @@ def test_candidates_are_users_and_items_of_the_past_and_positives_what_they_do_w
     assert found.before.user_ids[found.users].tolist() == ["ann", "bob"]
     assert found.before.item_ids[found.items].tolist() == ["cup", "tea"]
     assert found.positives == (np.array([0]), np.array([0])), "ann and cup, once; new and zoe had no past; day 25 is too late"
+
+
+def test_where_events_have_labels_only_those_above_0_are_positives() -> None:
+    log = log_of(ROWS)
+    is_tea = log.item_ids[log.items] == "tea"
+    for labels, expected in ((is_tea, []), (~is_tea, ["cup"])):
+        labelled = replace(log, labels=labels.astype(np.float64))
+        ten_days = 10 * MICROSECONDS_A_DAY
+        found = CutOff.at(labelled, ten_days, ten_days, items=None, users=None, generator=np.random.default_rng(1))
+        assert log.item_ids[found.positives[1]].tolist() == expected
 
 
 def test_negatives_are_drawn_at_the_rate_that_is_told() -> None:

@@ -49,6 +49,22 @@ def test_where_a_rival_is_better_the_rival_is_published_and_the_run_says_so(home
     assert set(lists_of(home)["source"]) <= {"cooccurrence", "fallback"}
 
 
+def test_a_model_with_probabilities_is_shown_beside_what_came_true(home: Home, source: Path) -> None:
+    pytest.importorskip("sklearn", reason="the extra boosting is not installed")
+    rankers = [{"name": "naive_bayes", "horizon_days": 4}, {"name": "popularity"}]
+    outcome = run_all(home, shop_recipe(models=rankers, candidate="naive_bayes"), source)
+
+    evaluation = read_json(home.runs / outcome["run_id"] / "evaluation.json")
+    assert set(evaluation["reliability"]) == {"naive_bayes"}
+    found = evaluation["reliability"]["naive_bayes"]
+    windows = len(evaluation["test_windows"])
+    assert sum(one["num_pairs"] for one in found["bins"]) <= windows * 120 * 40, "users times items a window"
+    assert sum(one["observed"] for one in found["bins"]) > 0 and 0 <= found["ece"] < 1
+    report = Path(outcome["report"]).read_text(encoding="utf-8")
+    assert "Whether probabilities came true" in report
+    assert "It foretells 4 days, and a test window has 5: set horizon_days = 5 in the recipe." in report
+
+
 def test_a_candidate_named_by_a_person_is_never_replaced(home: Home, source: Path) -> None:
     outcome = run_all(home, shop_recipe(candidate="random"), source)
 

@@ -20,6 +20,8 @@ from bowerbird.report.content import (
     Published,
     Reach,
     Reason,
+    Reliability,
+    ReliabilityBin,
     ReportContent,
     Role,
     Rule,
@@ -96,10 +98,21 @@ def full() -> ReportContent:
         evaluations=(_evaluation(), _leave_last_out()),
         decision=_decision(),
         curves=(_curve(),),
+        reliability=(_reliability(),),
         reach=_reach(),
         examples=_examples(),
         test_windows=_windows(),
     )
+
+
+def _reliability() -> Reliability:
+    rates = [(41_210, 3), (9_120, 6), (3_050, 11), (1_010, 9), (402, 0), (120, 12)]
+    bins = tuple(
+        ReliabilityBin(num_pairs=n, expected=9.5, observed=seen, mean_probability=9.5 / n, positive_rate=seen / n)
+        for n, seen in rates
+    )
+    note = "It foretells 28 days, and a test window has 7: set horizon_days = 7 in the recipe."
+    return Reliability(model="naive_bayes", bins=bins, ece=4.2e-4, relative_error=0.56, horizon_note=note)
 
 
 def _facts() -> RunFacts:

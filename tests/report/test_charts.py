@@ -6,7 +6,19 @@ import re
 
 import pytest
 
-from bowerbird.report.charts import Caption, Interval, Scale, Series, day_bars, forest_plot, line_chart, paired_bars, short, ticks
+from bowerbird.report.charts import (
+    Caption,
+    Interval,
+    Scale,
+    Series,
+    day_bars,
+    forest_plot,
+    line_chart,
+    paired_bars,
+    reliability_plot,
+    short,
+    ticks,
+)
 
 CAPTION = Caption("chart", "Loss", "It falls.")
 
@@ -69,3 +81,15 @@ def test_names_are_escaped() -> None:
 
 def test_each_day_has_its_bar() -> None:
     assert day_bars([1, 0, 5], caption=CAPTION, first="2026-01-01", last="2026-01-03").count("<rect") == 3
+
+
+def test_reliability_has_a_dot_a_bin_and_a_hollow_one_where_nothing_came_true() -> None:
+    chart = reliability_plot([(0.001, 0.0), (0.01, 0.01), (0.1, 0.2)], caption=CAPTION)
+    assert chart.count('class="dot first"') == 2 and chart.count('class="marked"') == 1
+    assert "0.1 %" in chart and "10 %" in chart
+    even = re.search(r'class="dot first" cx="([\d.]+)" cy="([\d.]+)"', chart)
+    assert even, "the bin that came true as foretold lies on the diagonal, which is drawn from corner to corner"
+    ends = re.search(r'class="line second" d="M([\d.]+) ([\d.]+) L([\d.]+) ([\d.]+)"', chart)
+    assert ends
+    x, y, (left, bottom, right, top) = float(even[1]), float(even[2]), map(float, ends.groups())
+    assert (x - left) / (right - left) == pytest.approx((bottom - y) / (bottom - top), abs=0.01)

@@ -20,11 +20,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bowerbird.columns import ITEM_ID, USER_ID
-from bowerbird.errors import DataError
+from bowerbird.errors import CapabilityError, DataError
 from bowerbird.models.base import Model
 
 BLOCK_PAIRS = 2**21
 """So many candidates are asked about at a time."""
+MAX_PAIRS = 4_000_000
+"""Of more users than have so many candidates, some are drawn evenly."""
+FINE_BINS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +64,25 @@ def calibration(p: NDArray[np.float64], came_true: NDArray[np.bool_], *, num_bin
         np.bincount(bins_P, weights, minlength=num_bins) for weights in (None, p[order], came_true[order].astype(float))
     )
     found = counts > 0
-    table = pd.DataFrame({"num_pairs": counts[found], "expected": expected[found], "observed": observed[found].astype(np.int64)})
-    table["mean_probability"] = table["expected"] / table["num_pairs"]
-    table["positive_rate"] = table["observed"] / table["num_pairs"]
-    gap, total = float(np.abs(expected - observed).sum()), int(came_true.sum())
-    return Calibration(table, len(p), float(p.sum()), total, gap / len(p), gap / total if total else float("nan"))
+    return _summed(
+        pd.DataFrame({"num_pairs": counts[found], "expected": expected[found], "observed": observed[found].astype(np.int64)})
+    )
+
+
+def pooled(tables: Sequence[pd.DataFrame], *, num_bins: int = 10) -> Calibration:
+    """Put the fine bins of several windows together, and into fewer that hold equal parts of the expected positives."""
+    fine = pd.concat(tables).sort_values("mean_probability", kind="stable", ignore_index=True)
+    before = (fine["expected"].cumsum() - fine["expected"]) / max(fine["expected"].sum(), np.finfo(float).tiny)
+    places = np.minimum((before * num_bins).astype(np.int64), num_bins - 1)
+    return _summed(fine[["num_pairs", "expected", "observed"]].groupby(places).sum().reset_index(drop=True))
+
+
+def _summed(bins: pd.DataFrame) -> Calibration:
+    bins["mean_probability"] = bins["expected"] / bins["num_pairs"]
+    bins["positive_rate"] = bins["observed"] / bins["num_pairs"]
+    gap, num_pairs, observed = float((bins["expected"] - bins["observed"]).abs().sum()), *bins[["num_pairs", "observed"]].sum()
+    relative_error = gap / observed if observed else float("nan")
+    return Calibration(bins, int(num_pairs), float(bins["expected"].sum()), int(observed), gap / num_pairs, relative_error)
 
 
 def against_all_candidates(
@@ -89,6 +106,21 @@ def against_all_candidates(
     blocks = [np.asarray(user_ids, object)[start : start + size] for start in range(0, len(user_ids), size)]
     p = np.concatenate([_ask(model, block, items) for block in blocks])
     return calibration(p[~np.isnan(p)], came_true_UN.ravel()[~np.isnan(p)], num_bins=num_bins)
+
+
+def fine_bins(model: Model, positives: pd.DataFrame, *, seed: int) -> pd.DataFrame | None:
+    """Compare probabilities with what came of all items for the users that ``model`` knows, or an even draw of them.
+
+    Returns the fine bins that ``pooled`` takes; None where the model has no probabilities.
+    """
+    users = model.data.user_ids
+    num_users = max(1, MAX_PAIRS // model.data.num_items)
+    if len(users) > num_users:
+        users = users[np.sort(np.random.default_rng(seed).choice(len(users), num_users, replace=False))]
+    try:
+        return against_all_candidates(model, list(users), positives, num_bins=FINE_BINS).bins
+    except CapabilityError:
+        return None
 
 
 def _ask(model: Model, user_ids: NDArray[Any], item_ids: NDArray[Any]) -> NDArray[np.float64]:  # Any: see Ids

@@ -58,6 +58,8 @@ class Model(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
+    foretells_targets: ClassVar[bool] = False
+    """Whether labels of the events tell which of them count as success, where a run knows that."""
 
     def __init__(self, config: ModelConfig, *, seed: int = 1) -> None:
         self.config = config

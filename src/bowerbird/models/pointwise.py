@@ -1,6 +1,6 @@
 """What pointwise rankers share: they learn whether a pair of user and item comes true within a horizon.
 
-    y(u, i)     = 1 where u has an event with evidence on i within horizon_days after a cut-off
+    y(u, i)     = 1 where u has a target event on i within horizon_days after a cut-off
     score(u, i) = p(y = 1 | features of u, of i, and of both, as of the request)
 
 The last ``horizon_days`` of the data are held out to calibrate on; the model learns from up to ``num_cut_offs`` horizons before,
@@ -10,7 +10,8 @@ one behind the other. At the beginning of each, features are taken of nothing la
     log odds = log odds in the sample + log(rate of negatives), the rate of positives being 1
     p        = 1 / (1 + exp(-curve(log odds))), the curve isotonic, or Platt's line where there are fewer than 100 positives
 
-After that, features are taken anew on all data. Weights enter as evidence (above 0 or not) and as features. Where a log is too
+After that, features are taken anew on all data. Target events are those with a label above 0; where events have no labels, those
+with a weight above 0. Weights enter as evidence (above 0 or not) and as features. Where a log is too
 short or has one class only, nothing is learned and lists are left to popularity. p speaks of users with a history; for others
 there is none. P pairs, F features, B users of a block, N items.
 """
@@ -47,7 +48,7 @@ class PointwiseConfig(ModelConfig):
     """What is to be foretold, and from which pairs it is learned."""
 
     horizon_days: Annotated[float, Field(gt=0, le=3650)] = 28.0
-    """An event within so many days makes a pair come true."""
+    """A target event within so many days makes a pair come true."""
     num_cut_offs: Annotated[int, Field(ge=1, le=100)] = 4
     """So many horizons, before the one that is held out, are learned from."""
     num_negatives: Annotated[int, Field(ge=1, le=1000)] = 20
@@ -60,6 +61,7 @@ class Pointwise(Model):
     """A model that writes ``_train`` and ``_log_odds``."""
 
     Config: ClassVar[type[ModelConfig]] = PointwiseConfig
+    foretells_targets: ClassVar[bool] = True
     config: PointwiseConfig
 
     @abstractmethod
@@ -136,7 +138,7 @@ class Pointwise(Model):
         return p_BN
 
     def predict_proba(self, pairs: pd.DataFrame) -> NDArray[np.float64]:
-        """Return p(an event with evidence within the horizon) of pairs ``user_id, item_id``; NaN for unknown users and items.
+        """Return p(a target event within the horizon) of pairs ``user_id, item_id``; NaN for unknown users and items.
 
         Raises CapabilityError where there was nothing to learn from.
         """

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from bowerbird.evaluation import gate, metrics, statistics
+from bowerbird.evaluation import calibration, gate, metrics, statistics
 from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, RuleResult
 from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline.prepare import Plan, Window
@@ -160,6 +160,7 @@ def evaluate(
         "beside": _all_figures(beside, metric, seed),
         "num_users_beside": len(pooled(beside[own])) if beside else 0,
         "differences": {label: vars(one) for label, one in differences.items()},
+        "reliability": {label: _reliability(windows) for label, windows in tested.items() if windows[0].probabilities},
         "rivals_minus_random": {
             label: vars(statistics.paired_difference(values[label], values[RANDOM], seed=seed))
             for label in rival_labels
@@ -170,6 +171,13 @@ def evaluate(
     }
     write_json(run.folder / EVALUATION, content)
     return content
+
+
+def _reliability(windows: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON
+    """Compare what one model foretold of the test windows with what came."""
+    found = calibration.pooled([pd.read_parquet(one.probabilities) for one in windows if one.probabilities])
+    relative_error = found.relative_error if found.observed else None
+    return {"bins": found.bins.to_dict("records"), "ece": found.ece, "relative_error": relative_error}
 
 
 def _by_label(scored: Sequence[Scored], windows: Sequence[Window]) -> dict[str, list[Scored]]:

@@ -106,17 +106,21 @@ def window_folder(run: Run, window: Window) -> Path:
     return run.folder / "evaluation" / window.name
 
 
-def _find_targets(run: Run, window: Window) -> pd.DataFrame:
+def all_targets(run: Run, window: Window) -> pd.DataFrame:
+    """Return the targets of a window, repeats too: ``user_id, item_id, is_repeat``."""
     from bowerbird.warehouse import features
 
-    recipe = run.recipe
     if window.cut.leave_out is not None:
         fit, _, targets = _cut(run, window.cut)
         protocol.check_no_shared_events(fit, targets)
-    else:
-        with reading(run) as con:
-            targets = features.load_targets(con, recipe, start=window.cut.at, end=window.end)
-    return targets if recipe.repeats_welcome else targets[~targets["is_repeat"].astype(bool)].reset_index(drop=True)
+        return targets
+    with reading(run) as con:
+        return features.load_targets(con, run.recipe, start=window.cut.at, end=window.end)
+
+
+def _find_targets(run: Run, window: Window) -> pd.DataFrame:
+    targets = all_targets(run, window)
+    return targets if run.recipe.repeats_welcome else targets[~targets["is_repeat"].astype(bool)].reset_index(drop=True)
 
 
 def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFrame]:

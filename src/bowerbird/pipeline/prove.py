@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
+from bowerbird.evaluation.calibration import fine_bins
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
-from bowerbird.pipeline.prepare import Cut, Window, candidates, load_cut, load_items, load_targets, reading, window_folder
+from bowerbird.pipeline.prepare import (
+    Cut,
+    Window,
+    all_targets,
+    candidates,
+    load_cut,
+    load_items,
+    load_targets,
+    reading,
+    window_folder,
+)
 from bowerbird.pipeline.run import Run, digest, environment
 from bowerbird.ranking.lists import ListMaker
 from bowerbird.ranking.rules import read_shelf
@@ -159,9 +172,12 @@ def fit(run: Run, spec: Spec, cut: Cut) -> Fitted:
     folder = model_folder(run, spec, cut)
     is_found = folder.exists()
     if not is_found:
-        data, _ = load_cut(run, cut)
+        data, is_target = load_cut(run, cut)
         config = spec.config if spec.frozen is None else spec.frozen
-        build_model(spec.name, seed=run.recipe.seed, **config).fit(data, items=load_items(run)).save(folder)
+        model = build_model(spec.name, seed=run.recipe.seed, **config)
+        if model.foretells_targets:
+            data = replace(data, labels=is_target.astype(np.float64))
+        model.fit(data, items=load_items(run)).save(folder)
     return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
 
 
@@ -202,6 +218,8 @@ class Scored(BaseModel):
     coverage: float
     novelty: float
     gini: float
+    probabilities: Path | None = None
+    """Bins of foretold and observed positives, of a model that gives probabilities."""
 
 
 def score(run: Run, fitted: Fitted, window: Window) -> Scored:
@@ -217,6 +235,10 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
+    bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed)
+    if bins is not None:
+        files["probabilities"] = folder / f"{fitted.spec.label}.probabilities.parquet"
+        bins.to_parquet(files["probabilities"], index=False)
     num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
     popularity = pd.Series(model.data.evidence().item_weights(), model.data.item_ids)
     return Scored(

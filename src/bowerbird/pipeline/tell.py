@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bowerbird.columns import ITEM_ID, REASON, USER_ID
+from bowerbird.data.interactions import MICROSECONDS_A_DAY
+from bowerbird.models import check_config
 from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
@@ -111,6 +113,7 @@ def _content(
         evaluations=_evaluations(evaluation) if evaluation else (),
         decision=_rules(told["decision"]) if told["decision"] else (),
         curves=training_curves(run),
+        reliability=_reliability(run, evaluation, plan) if evaluation and plan else (),
         reach=_reach(run, prepared) if prepared else None,
         examples=examples,
         test_windows=_windows(evaluation) if evaluation else (),
@@ -255,6 +258,22 @@ def training_curves(run: Run) -> tuple[report.TrainingCurve, ...]:
         points = [report.CurvePoint(**point) for point in read_json(Path(folder) / "model.json")["curve"]]
         if points:
             found.append(report.TrainingCurve(model=label, points=tuple(points)))
+    return tuple(found)
+
+
+def _reliability(run: Run, evaluation: dict[str, Any], plan: Plan) -> tuple[report.Reliability, ...]:  # Any: JSON
+    """Tell of models with probabilities whether these came true, and where a model foretells another stretch of time."""
+    days = (plan.test[0].end - plan.test[0].cut.at) / MICROSECONDS_A_DAY
+    settings = {model.name: check_config(model.name, model.config) for model in run.recipe.models}
+    found = []
+    for label, one in evaluation.get("reliability", {}).items():
+        own = getattr(settings.get(label), "horizon_days", None)
+        note = ""
+        if plan.kind == "leave_last_out":
+            note = "Leave-last-out takes one success of each user, whenever it was; probabilities speak of a stretch of time."
+        elif own is not None and own != days:
+            note = f"It foretells {own:g} days, and a test window has {days:g}: set horizon_days = {days:g} in the recipe."
+        found.append(report.Reliability(model=label, horizon_note=note, **one))
     return tuple(found)
 
 

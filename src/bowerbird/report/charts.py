@@ -134,6 +134,27 @@ def forest_plot(rows: Sequence[Interval], *, caption: Caption) -> Markup:
     return _svg(parts, caption, bottom + 26)
 
 
+def reliability_plot(points: Sequence[tuple[float, float]], *, caption: Caption) -> Markup:
+    """Draw shares that came true over foretold probabilities, both on a logarithmic scale, and the diagonal of perfection.
+
+    A share of 0 has no place on such a scale: its dot is hollow and lies on the lower edge.
+    """
+    height = 320
+    values = [value for point in points for value in point if value > 0]
+    low, high = math.floor(math.log10(min(values)) - 0.05), math.ceil(math.log10(max(values)))
+    powers = range(low, max(high, low + 1) + 1)
+    x_at, y_at = Scale(low, powers[-1], LEFT + 20, WIDTH - RIGHT), Scale(low, powers[-1], height - BOTTOM, TOP)
+    parts = [LINE.format("grid", LEFT + 20, y_at(power), WIDTH - RIGHT, y_at(power)) for power in powers]
+    parts += [TEXT.format("tick end", LEFT + 14, y_at(power) + 4, _percent_of_ten(power)) for power in powers]
+    parts += [TEXT.format("tick middle", x_at(x), height - BOTTOM + 18, _percent_of_ten(x)) for x in powers[1:-1]]
+    parts.append(PATH.format("line second", _path([(low, low), (powers[-1], powers[-1])], x_at, y_at)))
+    for point in points:
+        x, y = (math.log10(value) if value > 0 else low for value in point)
+        parts.append(POINT.format("dot first" if point[1] > 0 else "marked", x_at(x), y_at(y), 5))
+    parts.append(TEXT.format("label end", WIDTH - RIGHT, height - 4, "foretold probability"))
+    return _svg(parts, caption, height)
+
+
 def paired_bars(groups: Sequence[tuple[str, float, float]], *, caption: Caption) -> Markup:
     """Draw two shares for each named group, one bar above the other."""
     row_height, gutter, margin = 44, 84, 58
@@ -176,6 +197,10 @@ def _levels(up: Iterable[float], y_at: Scale, spell: Callable[[float], str]) -> 
 
 def _path(points: Sequence[tuple[float, float]], x_at: Scale, y_at: Scale) -> str:
     return "M" + " L".join(f"{x_at(x):.1f} {y_at(y):.1f}" for x, y in points)
+
+
+def _percent_of_ten(exponent: int) -> str:
+    return f"{10.0 ** (exponent + 2):g} %"
 
 
 def _percent(share: float) -> str:

@@ -161,6 +161,29 @@ class TrainingCurve(Record):
     validation_name: str = "validation NDCG@10"
 
 
+class ReliabilityBin(Record):
+    """Candidates with like probabilities; each bin holds as many expected positives."""
+
+    num_pairs: int
+    expected: float
+    observed: int
+    mean_probability: float
+    positive_rate: float
+
+
+class Reliability(Record):
+    """Whether one model's probabilities came true in the test windows, over all items for all users."""
+
+    model: str
+    bins: tuple[ReliabilityBin, ...]
+    ece: float
+    """Mean over candidates of the gap between probability and share of positives."""
+    relative_error: float | None
+    """The gaps' sum over the observed positives; None where there are none."""
+    horizon_note: str = ""
+    """Where the model foretells another stretch of time than the windows have."""
+
+
 class Tier(Record):
     """A part of the catalogue by popularity; shares of all that was chosen, and of all that is recommended."""
 
@@ -249,6 +272,7 @@ class ReportContent(Record):
     """The first is the one that the gate judged."""
     decision: tuple[Rule, ...] = ()
     curves: tuple[TrainingCurve, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
     reach: Reach | None = None
     examples: tuple[ExampleUser, ...] = ()
     test_windows: tuple[TestWindow, ...] = ()

@@ -9,8 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from bowerbird.report.charts import Caption, Interval, Series, day_bars, forest_plot, line_chart, paired_bars
-from bowerbird.report.content import Day, Evaluation, Metric, ModelResult, Reach, ReportContent, TrainingCurve
+from bowerbird.report.charts import Caption, Interval, Series, day_bars, forest_plot, line_chart, paired_bars, reliability_plot
+from bowerbird.report.content import Day, Evaluation, Metric, ModelResult, Reach, Reliability, ReportContent, TrainingCurve
 
 FOLDER = Path(__file__).parent
 METRICS = {
@@ -56,6 +56,7 @@ def render_report(content: ReportContent) -> str:
         against=_best_other(judged) if judged else None,
         forests=[_forest(evaluation, place) for place, evaluation in enumerate(content.evaluations)],
         curves=[_curve_charts(curve, place) for place, curve in enumerate(content.curves)],
+        reliability_charts=[_reliability_chart(one, place) for place, one in enumerate(content.reliability)],
         reach_charts=_reach_charts(content.reach) if content.reach else [],
         days_chart=_days_chart(content.days) if content.days else None,
         metric_words=_metric_words(content.evaluations),
@@ -157,6 +158,13 @@ def _curve_charts(curve: TrainingCurve, place: int) -> dict[str, object]:
         name = curve.validation_name[:1].upper() + curve.validation_name[1:]
         charts.append((name, line_chart([Series(measured, "second")], caption=caption, x_label="epoch", marked=best)))
     return {"model": curve.model, "best_epoch": curve.best_epoch, "charts": charts}
+
+
+def _reliability_chart(found: Reliability, place: int) -> Markup:
+    expected, observed = sum(one.expected for one in found.bins), sum(one.observed for one in found.bins)
+    text = f"{expected:,.0f} expected, {observed:,} observed, in {len(found.bins)} groups. All values stand in the table."
+    caption = Caption(f"reliability-{place}", f"Foretold and observed by {found.model}", text)
+    return reliability_plot([(one.mean_probability, one.positive_rate) for one in found.bins], caption=caption)
 
 
 def _reach_charts(reach: Reach) -> list[tuple[str, Markup]]:
