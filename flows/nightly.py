@@ -37,6 +37,7 @@ Candidate = Literal[
     "popularity",
     "random",
     "sasrec",
+    "tifu_knn",
     "two_stage",
     "user_knn",
 ]

@@ -120,6 +120,11 @@ class Interactions:
         return pd.Index(self.item_ids)
 
     @property
+    def session_codes(self) -> NDArray[np.int64]:
+        """The events' session codes, -1 for all where no event has one; int64 [E]."""
+        return np.broadcast_to(np.int64(-1), len(self)) if self.sessions is None else self.sessions
+
+    @property
     def last_timestamp(self) -> int:
         """The newest event's time in microseconds; 0 where there is no event."""
         return int(self.timestamps.max()) if len(self) else 0

@@ -218,6 +218,7 @@ class Model(ABC):
             "timestamps": data.timestamps,
             "weights": data.weights,
             "events": data.events,
+            **({} if data.sessions is None else {"sessions": data.sessions}),
             "popularity": self._popularity,
         }
         about = {

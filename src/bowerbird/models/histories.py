@@ -20,7 +20,8 @@ class Histories:
     """The histories of a block of B users; E events, ordered by user and time.
 
     ``users`` holds training codes, -1 for a user the model was not fitted on. ``indptr`` [B + 1] tells where each user's
-    events begin. ``items`` are training codes. ``ids`` [B] are the users' ids, where the block was asked for by id.
+    events begin. ``items`` are training codes. ``sessions`` tell apart one user's sessions, -1 where there is none. ``ids`` [B]
+    are the users' ids, where the block was asked for by id.
     """
 
     users: NDArray[np.int32]
@@ -29,6 +30,7 @@ class Histories:
     timestamps: NDArray[np.int64]
     weights: NDArray[np.float64]
     events: NDArray[np.int16]
+    sessions: NDArray[np.int64]
     ids: Ids | None = None
     stands_in: NDArray[np.bool_] | None = None
 
@@ -36,7 +38,7 @@ class Histories:
     def of_all(cls, data: Interactions) -> Histories:
         """Return the histories of all users of ``data``, in the order of their codes."""
         users = np.arange(data.num_users, dtype=np.int32)
-        return cls(users, data.indptr, data.items, data.timestamps, data.weights, data.events, data.user_ids)
+        return cls(users, data.indptr, *_columns(data), data.user_ids)
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -58,7 +60,7 @@ class Histories:
     def select(self, mask: NDArray[np.bool_]) -> Histories:
         """Keep the events for which ``mask`` (bool [E]) holds."""
         kept = np.concatenate([[0], np.cumsum(mask)])[self.indptr]
-        columns = self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask]
+        columns = self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask], self.sessions[mask]
         return Histories(self.users, kept, *columns, self.ids, self.stands_in)
 
     def evidence(self) -> Histories:
@@ -94,8 +96,8 @@ class HistoryReader:
         starts = np.where(codes >= 0, own.indptr[codes], 0)
         lengths = np.where(codes >= 0, own.indptr[codes + 1] - starts, 0)
         if other is None:
-            indptr, items, timestamps, weights, events = _slices(own, starts, lengths)
-            return Histories(codes, indptr, items, timestamps, weights, events, ids.to_numpy())
+            indptr, items, timestamps, weights, events, sessions = _slices(own, starts, lengths)
+            return Histories(codes, indptr, items, timestamps, weights, events, sessions, ids.to_numpy())
         replaced = other.user_index.get_indexer(ids)
         stands_in = replaced >= 0
         starts = np.where(stands_in, other.indptr[replaced], starts)
@@ -104,10 +106,10 @@ class HistoryReader:
         from_other = np.repeat(stands_in, lengths)
         _, *theirs = _slices(other, starts[stands_in], lengths[stands_in])
         _, *ours = _slices(own, starts[~stands_in], lengths[~stands_in])
-        items, timestamps, weights, events = (
+        items, timestamps, weights, events, sessions = (
             _merge(from_other, first, second) for first, second in zip(theirs, ours, strict=True)
         )
-        return Histories(codes, indptr, items, timestamps, weights, events, ids.to_numpy(), stands_in)
+        return Histories(codes, indptr, items, timestamps, weights, events, sessions, ids.to_numpy(), stands_in)
 
     def excluded(self, histories: Histories, exclude_seen: bool | Sequence[str]) -> NDArray[np.bool_]:
         """Tell which events keep their item from being recommended again; bool [E]."""
@@ -137,14 +139,22 @@ class HistoryReader:
             history.weights[known],
             self.event_types,
             events[known],
+            sessions=history.session_codes[known],
         )
 
 
 def _slices(data: Interactions, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:  # Any: columns
-    """Take runs of events: where each run begins in what follows, then items, timestamps, weights, events."""
+    """Take runs of events: where each run begins in what follows, then ``_columns``."""
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     places = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
-    return [indptr, data.items[places], data.timestamps[places], data.weights[places], data.events[places]]
+    return [indptr, *(column[places] for column in _columns(data))]
+
+
+def _columns(
+    data: Interactions,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64], NDArray[np.int16], NDArray[np.int64]]:
+    """Return what ``Histories`` keeps of each event, in its order."""
+    return data.items, data.timestamps, data.weights, data.events, data.session_codes
 
 
 def _merge(from_first: NDArray[np.bool_], first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:  # Any: one column
