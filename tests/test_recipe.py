@@ -34,7 +34,7 @@ target_when = "rating >= 3.5 and country = 'Côte d''Ivoire'"
 [source.events.columns]
 user_id = ["Customer ID", "CustomerID"]
 item_id = "StockCode"
-timestamp = "InvoiceDate"
+timestamp = { join = ["InvoiceDate", "InvoiceTime"], separator = " " }
 session_id = "Invoice"
 rating = "rating"
 country = "Country"
@@ -168,6 +168,11 @@ def test_unknown_key_is_named_with_the_closest_known_one(path: str, place: str, 
     assert f"recipe small.toml: unknown key {place!r}" in message and f"did you mean {meant!r}?" in message
 
 
+def test_unknown_key_of_a_joined_column_is_named() -> None:
+    content = changed("source.events.columns.user_id", {"join": ["a", "b"], "seperator": "/"})
+    assert "unknown key 'source.events.columns.user_id.seperator'; known here: join, separator; did" in refusal(content)
+
+
 def test_unknown_key_in_a_case_of_events_is_named() -> None:
     message = refusal(changed("source.events.event_when", [{"event": "view", "whn": "rating > 1"}]))
     assert "unknown key 'source.events.event_when.0.whn'" in message and "did you mean 'when'?" in message
@@ -225,6 +230,13 @@ def test_duration_comes_back_in_its_largest_unit(text: str, spelled: str) -> Non
             "contracts.rules.0.column",
             "ratng",
             "'range' asks for the column 'ratng'; known: user_id, item_id, timestamp, rating; did",
+        ),
+        ("source.events.path_pattern", "(?P<day", "path_pattern is '(?P<day', which is no regular expression: missing >, un"),
+        ("source.events.path_pattern", "[0-9]+", "path_pattern is '[0-9]+', which names no group"),
+        (
+            "source.items",
+            {"path": "i", "columns": {"item_id": "i", "categories": {"join": ["a", "b"]}}},
+            "source.items: columns.categories joins columns; name them in a list",
         ),
         ("source.events", None, "models need [source.events] and [target]"),
         ("target", None, "models need [source.events] and [target]"),
@@ -284,6 +296,7 @@ def test_not_finite_in_toml_is_refused(tmp_path: Path) -> None:
         ("source.events.columns.user_id", []),
         ("source.events.columns.user_id", 3),
         ("source.events.columns.user_id", ["u", ""]),
+        ("source.events.columns.user_id", {"join": []}),
         ("source.events.delimiter", ";;"),
         ("source.events.delimiter", ""),
         ("source.events.time_format", []),

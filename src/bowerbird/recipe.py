@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from bowerbird.columns import CATEGORIES
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
 from bowerbird.recipe_rules import Rules
-from bowerbird.recipe_values import Columns, Duration, Section, Share, Text, Texts, When, require_known
+from bowerbird.recipe_values import Columns, Duration, Join, Section, Share, Text, Texts, When, require_known
 
 SHOWN = 80
 """So much of a wrong value stands in an error."""
@@ -35,10 +37,12 @@ class TableSource(Section):
     path: Text
     """File name or glob, relative to the source folder."""
     columns: Columns
-    """Our column name to the source's, or to a list of spellings of which one must be there.
+    """Our column name to the source's, to a list of spellings of which one must be there, or to columns that are joined.
 
     Further names are kept as extra columns. The source name ``file_stem`` stands for the file's name without its ending.
     """
+    path_pattern: Text | None = None
+    """A regular expression for the whole of each file's path in the source folder; its named groups are columns of the source."""
     format: Literal["auto", "csv", "parquet", "jsonl", "delta"] = "auto"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """One character; found out when absent."""
@@ -54,6 +58,18 @@ class TableSource(Section):
         for name, condition in self._conditions():
             for column in condition.columns:
                 require_known(column, self.columns, f"{name} reads the column")
+        return self
+
+    @model_validator(mode="after")
+    def _names_what_the_path_tells(self) -> Self:
+        if self.path_pattern is None:
+            return self
+        try:
+            groups = re.compile(self.path_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"path_pattern is {self.path_pattern!r}, which is no regular expression: {error}") from error
+        if not groups:
+            raise ValueError(f"path_pattern is {self.path_pattern!r}, which names no group; write one as in (?P<day>[0-9-]+)")
         return self
 
     def _conditions(self) -> list[tuple[str, Condition]]:
@@ -93,6 +109,12 @@ class ItemSource(TableSource):
 
     category_separator: Text | None = None
     """Splits ``categories``; lists stay lists. Several source columns in ``categories`` make a list."""
+
+    @model_validator(mode="after")
+    def _lists_categories(self) -> Self:
+        if isinstance(self.columns.get(CATEGORIES), Join):
+            raise ValueError("columns.categories joins columns; name them in a list, which makes a category of each")
+        return self
 
 
 class UserSource(TableSource):

@@ -55,7 +55,6 @@ Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer
 When = Annotated[Condition, BeforeValidator(_read_condition), PlainSerializer(lambda c: c.text, return_type=str)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
-Columns = Annotated[dict[str, Text | Texts], Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -63,3 +62,14 @@ class Section(BaseModel):
     """A part of a recipe: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+class Join(Section):
+    """A column made of several of the source's: their texts in this order, missing where one of them is missing."""
+
+    join: Texts
+    separator: str = "|"
+    """Stands between the texts; one that they hold themselves may make two different ids the same."""
+
+
+Columns = Annotated[dict[str, Text | Texts | Join], Field(min_length=1)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird import recipe_rules
+from bowerbird import recipe_rules, recipe_values
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
@@ -22,6 +22,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "Top level": schema.Recipe,
     "[source]": schema.Source,
     "Every table": schema.TableSource,
+    "Joined columns": recipe_values.Join,
     "[source.events]": schema.EventSource,
     "event_when": schema.EventCase,
     "[source.items]": schema.ItemSource,
@@ -79,7 +80,7 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 def test_no_section_of_the_schema_is_left_out() -> None:
     kinds = {
         kind
-        for kind in {**vars(schema), **vars(recipe_rules)}.values()
+        for kind in {**vars(schema), **vars(recipe_rules), **vars(recipe_values)}.values()
         if isinstance(kind, type) and issubclass(kind, schema.Section)
     }
     assert {kind for kind in kinds - {schema.Section} if own_fields(kind)} == set(HEADINGS.values())

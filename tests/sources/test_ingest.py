@@ -198,6 +198,44 @@ def test_file_stem_and_extra_columns_are_kept(home: Home, source: Path) -> None:
     assert rows_of(home, "events", "rating, log") == [("4.5", "log one")]
 
 
+def test_joined_columns_make_an_id_and_a_missing_part_makes_none(home: Home, source: Path) -> None:
+    lines = ["shop,customer,item,day,hour", *(f"{who},a,2024-01-01,10:30:00" for who in ("north, 7 ", "south,7", "south,"))]
+    write(source, "\n".join(lines))
+    columns = {
+        "user_id": {"join": ["shop", "customer"], "separator": "/"},
+        "item_id": "item",
+        "timestamp": {"join": ["day", "hour"], "separator": " "},
+    }
+    report = take(home, source, events_recipe(columns=columns))
+    assert reasons(report) == {"missing_user": 1}
+    expected = datetime(2024, 1, 1, 10, 30, tzinfo=UTC)
+    assert rows_of(home, "events", "user_id, timestamp") == [("north/7", expected), ("south/7", expected)]
+
+
+def test_what_a_path_tells_is_a_column_that_may_be_joined(home: Home, source: Path) -> None:
+    for name in ("men/2024-01-01.csv", "women/2024-01-02.csv"):
+        (source / name).parent.mkdir()
+        write(source, "user,item\nu1,3\n", name)
+    columns = {"user_id": "user", "item_id": {"join": ["campaign", "item"]}, "timestamp": "day", "part": ["campaign"]}
+    recipe = events_recipe(path="*/*.csv", path_pattern=r"(?P<campaign>\w+)/(?P<day>[0-9-]+)\.csv", columns=columns)
+    take(home, source, recipe)
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2)]
+    assert rows_of(home, "events", "item_id, timestamp, part") == [("men|3", days[0], "men"), ("women|3", days[1], "women")]
+
+
+def test_a_file_whose_path_does_not_match_is_an_error(home: Home, source: Path) -> None:
+    write(source, HEADER + "u1,a,2024-01-01\n")
+    with pytest.raises(SourceError, match=r"events.csv does not match path_pattern, '\(\?P<day>\[0-9\]\+\)'"):
+        take(home, source, events_recipe(path_pattern="(?P<day>[0-9]+)"))
+
+
+def test_a_joined_column_that_is_not_there_is_an_error(home: Home, source: Path) -> None:
+    write(source, HEADER + "u1,a,2024-01-01\n")
+    columns = {"user_id": {"join": ["user", "shp"]}, "item_id": "item", "timestamp": "at"}
+    with pytest.raises(SourceError, match=r"events\.csv has no column 'shp'"):
+        take(home, source, events_recipe(columns=columns))
+
+
 def test_rules_of_the_recipe_come_after_those_of_every_log_in_their_order(home: Home, source: Path) -> None:
     write(source, "user,item,at,price\nu1,POST,2024-01-01,0\n,POST,2024-01-01,1\nu1,123,2024-01-01,0\nu1,123,2024-01-01,2\n")
     recipe = events_recipe(

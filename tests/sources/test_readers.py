@@ -74,7 +74,7 @@ def test_missing_final_line_break_is_told(opened: Open, source: Path) -> None:
 def test_gzip_reads_as_plain(opened: Open, source: Path) -> None:
     write(source, gzip.compress(HEADER + b"1,2,3\n"), "events.csv.gz")
     (raw,) = opened("*.csv.gz")
-    assert (content(raw), raw.stem) == ([("1", "2", "3", None)], "events")
+    assert (content(raw), raw.told["file_stem"]) == ([("1", "2", "3", None)], "events")
 
 
 def test_unicode_quotes_and_line_breaks_are_data(opened: Open, source: Path) -> None:

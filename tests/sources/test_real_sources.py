@@ -21,7 +21,7 @@ def take(home: Home, name: str, source: Path, run_id: str = "r1") -> IngestRepor
     return ingest(home, load_recipe(RECIPES / f"{name}.toml"), source, run_id, now=NOW)
 
 
-@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "open_bandit"])
+@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "ads"])
 def test_recipe_survives_the_round_trip(name: str) -> None:
     recipe = load_recipe(RECIPES / f"{name}.toml")
     assert read_recipe(recipe.dump(), where="again") == recipe == Recipe.model_validate(recipe.dump())
@@ -87,9 +87,11 @@ def test_complete_journey_comes_in(home: Home) -> None:
 
 
 @real
-def test_open_bandit_comes_in_as_feedback_with_its_log(home: Home) -> None:
-    report = take(home, "open_bandit", DATA / "obd-small")
+def test_open_bandit_comes_in_as_impressions_clicks_and_feedback(home: Home) -> None:
+    report = take(home, "ads", DATA / "obd-small")
+    assert report.tables["events"].by_event == {"impression": 59_713, "click": 287}
+    assert report.tables["items"].accepted == 80 + 34 + 46
+    assert rows_of(home, "events", "count(distinct user_id), count(distinct item_id)") == [(790, 160)]
     assert report.tables["feedback"].accepted == 60_000
-    assert rows_of(home, "feedback", "count(distinct log), min(propensity) > 0, max(propensity) <= 1, max(position)") == [
-        (6, True, True, 3)
-    ]
+    logs = "count(distinct policy || campaign), min(propensity) > 0, max(propensity) <= 1, max(position)"
+    assert rows_of(home, "feedback", logs) == [(6, True, True, 3)]

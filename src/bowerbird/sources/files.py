@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import shutil
 import zipfile
 import zlib
@@ -14,6 +15,7 @@ from bowerbird.errors import SourceError
 from bowerbird.recipe import TableSource
 
 Format = Literal["csv", "parquet", "jsonl", "delta"]
+FILE_STEM = "file_stem"
 MAGIC = "*?["
 SHOWN = 10
 SUFFIXES: dict[str, Format] = {
@@ -30,17 +32,15 @@ SUFFIXES: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a table; ``name`` is how reports call it, relative to the source."""
+    """One file of a table; ``name`` is how reports call it, relative to the source.
+
+    ``told`` holds what the name tells, as columns of the source: ``file_stem`` and the groups of ``path_pattern``.
+    """
 
     path: Path
     name: str
     format: Format
-
-    @property
-    def stem(self) -> str:
-        """The file's name without its endings."""
-        name = self.path.name.removesuffix(".gz")
-        return Path(name).stem if Path(name).suffix in SUFFIXES else name
+    told: dict[str, str]
 
 
 def find_files(spec: TableSource, root: Path, *, table: str, scratch: Path) -> list[SourceFile]:
@@ -71,7 +71,7 @@ def find_files(spec: TableSource, root: Path, *, table: str, scratch: Path) -> l
             return _describe([root], root.parent, spec)
         return _describe(_matches(spec, root.parent, table, shown=root.parent), root.parent, spec)
     if (root / "_delta_log").is_dir():
-        return [SourceFile(root, root.name, "delta")]
+        return [SourceFile(root, root.name, "delta", _told(root.name, spec))]
     return _describe(_matches(spec, root, table, shown=root), root, spec)
 
 
@@ -93,7 +93,23 @@ def _matches(spec: TableSource, folder: Path, table: str, *, shown: Path) -> lis
 
 
 def _describe(paths: list[Path], base: Path, spec: TableSource) -> list[SourceFile]:
-    return [SourceFile(path, path.relative_to(base).as_posix(), _format(path, spec)) for path in paths]
+    names = [path.relative_to(base).as_posix() for path in paths]
+    return [SourceFile(path, name, _format(path, spec), _told(name, spec)) for path, name in zip(paths, names, strict=True)]
+
+
+def _told(name: str, spec: TableSource) -> dict[str, str]:
+    """Return the file's name without its endings, and the groups of ``path_pattern``. Raises SourceError for no match."""
+    last = Path(name).name.removesuffix(".gz")
+    told = {FILE_STEM: Path(last).stem if Path(last).suffix in SUFFIXES else last}
+    if spec.path_pattern is None:
+        return told
+    found = re.fullmatch(spec.path_pattern, name)
+    if found is None:
+        raise SourceError(
+            f"{name} does not match path_pattern, {spec.path_pattern!r}",
+            next_step="mend path_pattern in the recipe, or let path name fewer files",
+        )
+    return told | found.groupdict("")
 
 
 def _format(path: Path, spec: TableSource) -> Format:

@@ -12,7 +12,8 @@ from typing import Final
 from bowerbird import columns as c
 from bowerbird.errors import RecipeError
 from bowerbird.recipe import EventSource, ItemSource, TableSource
-from bowerbird.sources.readers import FILE_STEM, RawFile
+from bowerbird.recipe_values import Join
+from bowerbird.sources.readers import RawFile
 
 NUMBERS: Final = {
     "events": (c.QUANTITY, c.PRICE),
@@ -69,22 +70,31 @@ def map_columns(spec: TableSource, raw: RawFile, *, table: str) -> Expressions:
     """
     made = Expressions()
     for ours, theirs in spec.columns.items():
-        names = (theirs,) if isinstance(theirs, str) else theirs
-        if ours == c.CATEGORIES and table == "items":
-            made.columns[ours] = _categories(raw, names, spec, made)
+        if ours == c.CATEGORIES and table == "items" and not isinstance(theirs, Join):
+            made.columns[ours] = _categories(raw, (theirs,) if isinstance(theirs, str) else theirs, spec, made)
             continue
-        theirs = next(name for name in names if name == FILE_STEM or name in raw.columns)
-        if theirs == FILE_STEM:
-            made.columns[ours] = made.bind(raw.stem) + "::varchar"
-        elif ours in TIMES[table]:
-            made.columns[ours] = _time(raw, theirs, spec, made)
-            made.columns[ours + GIVEN] = f"({_given(raw, theirs)} is not null)"
+        column, kind = _read(raw, theirs, made)
+        if ours in TIMES[table]:
+            made.columns[ours] = _time(column, kind, spec, made)
+            made.columns[ours + GIVEN] = f"({_given(column, kind)} is not null)"
         elif ours in NUMBERS[table]:
-            made.columns[ours] = f"try_cast({_given(raw, theirs)} as double)"
-            made.columns[ours + GIVEN] = f"({_given(raw, theirs)} is not null)"
+            made.columns[ours] = f"try_cast({_given(column, kind)} as double)"
+            made.columns[ours + GIVEN] = f"({_given(column, kind)} is not null)"
         else:
-            made.columns[ours] = text_of(raw, theirs)
+            made.columns[ours] = text_of(column, kind)
     return made
+
+
+def _read(raw: RawFile, theirs: str | tuple[str, ...] | Join, made: Expressions) -> tuple[str, str]:
+    """Return what a column of the map reads, as SQL, and its DuckDB type; what is joined or told by the path is a text."""
+    if isinstance(theirs, Join):
+        texts = [text_of(*_read(raw, name, made)) for name in theirs.join]
+        return f"({f' || {made.bind(theirs.separator)} || '.join(texts)})", "VARCHAR"
+    names = (theirs,) if isinstance(theirs, str) else theirs
+    name = next(name for name in names if name in raw.told or name in raw.columns)
+    if name in raw.told:
+        return made.bind(raw.told[name]) + "::varchar", "VARCHAR"
+    return source_column(raw, name), raw.types[name]
 
 
 def check_name(ours: str, table: str) -> None:
@@ -96,9 +106,8 @@ def check_name(ours: str, table: str) -> None:
         )
 
 
-def text_of(raw: RawFile, name: str) -> str:
+def text_of(column: str, kind: str) -> str:
     """Return a column as trimmed text; whole floats lose their ``.0``, NaN and empty texts are null."""
-    column, kind = source_column(raw, name), raw.types[name]
     if kind in ("DOUBLE", "FLOAT"):
         whole = f"isfinite({column}) and trunc({column}) = {column} and abs({column}) < {LARGEST:.0f}"
         return f"(case when isnan({column}) then null when {whole} then {column}::bigint::varchar else {column}::varchar end)"
@@ -109,9 +118,9 @@ def text_of(raw: RawFile, name: str) -> str:
     return trimmed(f"{column}::varchar")
 
 
-def _given(raw: RawFile, name: str) -> str:
+def _given(column: str, kind: str) -> str:
     """Return a typed column as it is, for there NaN is a number that was given, and a text trimmed."""
-    return text_of(raw, name) if raw.types[name] == "VARCHAR" else source_column(raw, name)
+    return text_of(column, kind) if kind == "VARCHAR" else column
 
 
 def trimmed(column: str) -> str:
@@ -124,11 +133,11 @@ def _categories(raw: RawFile, names: tuple[str, ...], spec: TableSource, made: E
     """Make a list of texts out of lists, of a text with separators, or of several columns; never null."""
     parts = []
     for name in names:
-        column, kind = source_column(raw, name), raw.types[name]
+        column, kind = _read(raw, name, made)
         if kind.endswith("[]"):
             parts.append(f"coalesce(list_transform({column}, lambda x: x::varchar), [])")
             continue
-        text = text_of(raw, name)
+        text = text_of(column, kind)
         separator = spec.category_separator if isinstance(spec, ItemSource) else None
         split = f"[{text}]" if separator is None else f"string_split({text}, {made.bind(separator)})"
         json = f"from_json({text}, '[\"varchar\"]')"  # a list in JSON lines stays a list
@@ -138,16 +147,15 @@ def _categories(raw: RawFile, names: tuple[str, ...], spec: TableSource, made: E
     return f"list_filter(list_transform({joined}, lambda x: trim(x, {BLANK})), lambda x: x <> '')"
 
 
-def _time(raw: RawFile, name: str, spec: TableSource, made: Expressions) -> str:
+def _time(column: str, kind: str, spec: TableSource, made: Expressions) -> str:
     """Make a time with a zone; typed times are taken as they are, texts are read by the formats in their order."""
-    column, kind = source_column(raw, name), raw.types[name]
     zone = made.bind(spec.time_zone)
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"(case when isfinite({column}) then {column} end)"
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return f"(case when isfinite({column}) then timezone({zone}, {column}::timestamp) end)"
     formats = (spec.time_format,) if isinstance(spec.time_format, str) else spec.time_format
-    text = text_of(raw, name)
+    text = text_of(column, kind)
     return f"coalesce({', '.join(_read_time(text, form, zone, made) for form in formats)}, null)"
 
 

@@ -7,6 +7,7 @@ every later pass is fast, ordered and bounded in memory.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ import pyarrow.parquet as pq
 
 from bowerbird.errors import SourceError, did_you_mean
 from bowerbird.recipe import TableSource
+from bowerbird.recipe_values import Join
 from bowerbird.sources.csv_files import copy_csv
-from bowerbird.sources.files import SourceFile, find_files
+from bowerbird.sources.files import FILE_STEM, SourceFile, find_files
 from bowerbird.sources.json_lines import copy_json_lines
 
 logger = logging.getLogger(__name__)
 
-FILE_STEM = "file_stem"
 MALFORMED = "bowerbird_malformed"
 """The column of a scratch file that holds the text of a row that is none."""
 
@@ -34,7 +35,8 @@ class RawFile:
 
     name: str
     """The file's name relative to the source."""
-    stem: str
+    told: dict[str, str]
+    """What the file's name tells, as columns of the source; they hide columns of the same name."""
     path: Path
     """The Parquet file: the source's own, or a copy in the scratch folder."""
     columns: dict[str, str]
@@ -79,9 +81,13 @@ def needed_columns(spec: TableSource) -> list[tuple[str, ...]]:
     """List the source's columns that the map asks for, each with its alternative spellings."""
     needed: list[tuple[str, ...]] = []
     for ours, theirs in spec.columns.items():
+        if isinstance(theirs, Join):
+            needed += [(name,) for name in theirs.join]
+            continue
         names = (theirs,) if isinstance(theirs, str) else theirs
         needed += [(name,) for name in names] if ours == "categories" else [names]
-    return [names for names in needed if FILE_STEM not in names]
+    told = {FILE_STEM, *(re.compile(spec.path_pattern).groupindex if spec.path_pattern else ())}
+    return [names for names in needed if not told & {*names}]
 
 
 def check_columns(raw: RawFile, spec: TableSource, table: str) -> None:
@@ -106,7 +112,7 @@ def _open(con: duckdb.DuckDBPyConnection, file: SourceFile, spec: TableSource, f
         return [_scratch_file(con, file, target, columns, ())]
     if file.format == "delta":
         return _open_delta(con, file, folder)
-    return [open_parquet(con, file.path, name=file.name, stem=file.stem)]
+    return [open_parquet(con, file.path, name=file.name, told=file.told)]
 
 
 def _scratch_file(
@@ -115,7 +121,7 @@ def _scratch_file(
     names = {name: f"c{place}" for place, name in enumerate(columns)}
     return RawFile(
         file.name,
-        file.stem,
+        file.told,
         target,
         columns={name: own for name, own in names.items() if name},
         types={name: "VARCHAR" for name in names if name},
@@ -125,7 +131,7 @@ def _scratch_file(
     )
 
 
-def open_parquet(con: duckdb.DuckDBPyConnection, path: Path, *, name: str, stem: str) -> RawFile:
+def open_parquet(con: duckdb.DuckDBPyConnection, path: Path, *, name: str, told: dict[str, str]) -> RawFile:
     """Open a Parquet file where it lies. Raises SourceError where it is none."""
     if path.stat().st_size == 0:
         raise SourceError(f"{name} is empty: no bytes", next_step="write the file again, or take it out of the source folder")
@@ -137,7 +143,7 @@ def open_parquet(con: duckdb.DuckDBPyConnection, path: Path, *, name: str, stem:
             f"{name} cannot be read as Parquet: {_first_line(error)}", next_step="write the file again; it is cut off or damaged"
         ) from error
     types = {str(row[0]): str(row[1]) for row in described}
-    return RawFile(name, stem, path, {column: column for column in types}, types, num_rows=num_rows)
+    return RawFile(name, told, path, {column: column for column in types}, types, num_rows=num_rows)
 
 
 def _open_delta(con: duckdb.DuckDBPyConnection, file: SourceFile, folder: Path) -> list[RawFile]:
@@ -159,7 +165,7 @@ def _open_delta(con: duckdb.DuckDBPyConnection, file: SourceFile, folder: Path) 
         raise SourceError(
             f"the Delta table {file.name} {why}, which is not read", next_step="copy it into one without, or into Parquet"
         )
-    return [open_parquet(con, Path(path), name=f"{file.name}/{Path(path).name}", stem=file.stem) for path in paths]
+    return [open_parquet(con, Path(path), name=f"{file.name}/{Path(path).name}", told=file.told) for path in paths]
 
 
 def _first_line(error: Exception) -> str:
