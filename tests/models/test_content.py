@@ -26,11 +26,12 @@ class TestContent(ModelConformance):
 
     def fit(self, frame: pd.DataFrame, *, seed: int = 1) -> Model:
         """Give every other item of a log the same category, and every fourth the same word."""
-        ids = np.sort(frame["item_id"].unique()) if "item_id" in frame else []
+        data = Interactions.from_frame(frame)
+        ids = data.item_ids
         described = pd.DataFrame({"item_id": ids, "categories": [[f"kind {place % 2}"] for place in range(len(ids))]})
         described["title"] = [f"word{place % 4}" for place in range(len(ids))]
         items = described if self.movies is None else self.movies
-        return self.build(seed=seed).fit(Interactions.from_frame(frame), items=items)
+        return self.build(seed=seed).fit(data, items=items)
 
     def test_the_metric_is_the_expected_one(self, request: pytest.FixtureRequest) -> None:
         path = self.movielens_folder(request.config.rootpath) / "movies.csv"

@@ -9,7 +9,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("pytest", extra="dev") from error
 
-for _part in ("lists", "states", "edges", "accuracy"):
+for _part in ("lists", "states", "edges", "tables", "accuracy"):
     pytest.register_assert_rewrite(f"bowerbird.testing.{_part}")
 
 from bowerbird.testing.conformance import ModelConformance  # noqa: E402  asserts are rewritten before they are imported

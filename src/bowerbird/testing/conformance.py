@@ -13,7 +13,8 @@ from bowerbird.testing.accuracy import AccuracyConformance
 from bowerbird.testing.edges import EdgeConformance
 from bowerbird.testing.lists import ListConformance
 from bowerbird.testing.states import StateConformance
+from bowerbird.testing.tables import TableConformance
 
 
-class ModelConformance(ListConformance, StateConformance, EdgeConformance, AccuracyConformance):
+class ModelConformance(ListConformance, StateConformance, EdgeConformance, TableConformance, AccuracyConformance):
     """All parts of the suite; see the attributes of each for what a subclass may set."""

@@ -91,12 +91,6 @@ class EdgeConformance(Subject):
         with pytest.raises(DataError, match="negative or not finite"):
             self.fit(small_log().assign(weight=[weight] + [1.0] * 21))
 
-    def test_ids_of_mixed_types_are_an_error(self) -> None:
-        frame = small_log().astype({USER_ID: object})
-        frame.loc[0, USER_ID] = 7
-        with pytest.raises(DataError, match="mixes types"):
-            self.fit(frame)
-
     def test_a_missing_column_is_an_error(self) -> None:
         with pytest.raises(DataError, match="no column 'item_id'"):
             self.fit(small_log().drop(columns=ITEM_ID))
