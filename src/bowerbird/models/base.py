@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bowerbird.columns import ITEM_ID, RANK, SCORE, SOURCE, USER_ID
 from bowerbird.data.interactions import Ids, Interactions, to_microseconds
 from bowerbird.errors import CapabilityError, DataError, HomeError
+from bowerbird.models.barrier import Barrier
 from bowerbird.models.fallback import fill, recent_popularity
 from bowerbird.models.histories import Histories, HistoryReader
 from bowerbird.models.topk import Scores, top_k
@@ -303,12 +304,12 @@ class Model(ABC):
     def _lists(
         self, histories: Histories, excluded: NDArray[np.bool_], k: int, allowed_N: NDArray[np.bool_] | None, at: int
     ) -> Lists:
-        taken = histories.rows[excluded], histories.items[excluded]
-        codes_BK, values_BK = self._best(histories, at, k, barrier(histories, taken, allowed_N))
+        bar = Barrier.of(histories, excluded, allowed_N)
+        codes_BK, values_BK = self._best(histories, at, k, bar)
         popular = self._popular_order if allowed_N is None else self._popular_order[allowed_N[self._popular_order]]
-        return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, taken)
+        return codes_BK, values_BK, fill(codes_BK, values_BK, self._popularity, popular, (bar.rows, bar.items))
 
-    def _best(self, histories: Histories, at: int, k: int, bar: Callable[[Scores], None]) -> tuple[NDArray[np.int64], Scores]:
+    def _best(self, histories: Histories, at: int, k: int, bar: Barrier) -> tuple[NDArray[np.int64], Scores]:
         """Choose the best ``k`` items of each user as ``top_k`` does; ``bar`` sets what must not be listed to -inf, in place.
 
         A subclass may find the same items in a faster way.
@@ -355,21 +356,6 @@ class Model(ABC):
 def unprefixed(arrays: Arrays, prefix: str) -> Arrays:
     """Take the arrays whose names begin with ``prefix``, and take it off."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def barrier(
-    histories: Histories, taken: tuple[NDArray[np.int64], NDArray[np.int32]], allowed_N: NDArray[np.bool_] | None
-) -> Callable[[Scores], None]:
-    """Return what sets scores to -inf, in place, of users without history, of what is taken, and of what is not allowed."""
-    is_empty_B = np.diff(histories.indptr) == 0
-
-    def bar(scores_BN: Scores) -> None:
-        scores_BN[is_empty_B] = -np.inf
-        if allowed_N is not None:
-            scores_BN[:, ~allowed_N] = -np.inf
-        scores_BN[taken] = -np.inf
-
-    return bar
 
 
 def _check_k(k: int) -> None:

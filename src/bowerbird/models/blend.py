@@ -13,7 +13,6 @@ the letters of shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from bowerbird.data.interactions import Interactions
+from bowerbird.models.barrier import Barrier
 from bowerbird.models.base import Arrays, Histories, ModelConfig
 from bowerbird.models.composite import Composite, CompositeConfig, Drawn
 from bowerbird.models.topk import Scores
@@ -66,7 +66,7 @@ class Blend(Composite):
             return np.broadcast_to(weight * (1 - (ranks_C - 1) / self.config.num_candidates), codes_BC.shape)
         return weight * min_max(codes_BC, values_BC)
 
-    def _score_among(self, histories: Histories, at: int, bar: Callable[[Scores], None]) -> Scores:
+    def _score_among(self, histories: Histories, at: int, bar: Barrier) -> Scores:
         fused_BN = np.full((len(histories.users), self.data.num_items), -np.inf)
         for points_BN in self._all_points(self._draw(histories, at=at, bar=bar)):
             fused_BN = np.where(np.isinf(fused_BN), points_BN, fused_BN + np.maximum(points_BN, 0))

@@ -9,7 +9,7 @@ B users of a block, N items, n items of a generator, C candidates of a generator
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -22,7 +22,8 @@ from bowerbird.columns import ITEM_ID, USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.errors import RecipeError
 from bowerbird.models import build_model, check_config
-from bowerbird.models.base import Arrays, Histories, Model, ModelConfig, barrier
+from bowerbird.models.barrier import Barrier
+from bowerbird.models.base import Arrays, Histories, Model, ModelConfig
 from bowerbird.models.topk import Scores, top_k
 
 Table = dict[str, Any]  # Any: a model's config decides the types
@@ -66,7 +67,7 @@ class Composite(Model):
         """Say what the places of one generator's list are worth, above or at 0; [B, C]. What is no item is not looked at."""
 
     @abstractmethod
-    def _score_among(self, histories: Histories, at: int, bar: Callable[[Scores], None]) -> Scores:
+    def _score_among(self, histories: Histories, at: int, bar: Barrier) -> Scores:
         """Score the candidates that ``bar`` leaves; [B, N], -inf for all that is no candidate."""
 
     @property
@@ -96,7 +97,7 @@ class Composite(Model):
         reader = self._reader(None)
         for rows, places, items, histories in self._pair_blocks(lists[[USER_ID, ITEM_ID]], None):
             excluded = reader.excluded(histories, exclude_seen)
-            bar = barrier(histories, (histories.rows[excluded], histories.items[excluded]), allowed_N)
+            bar = Barrier.of(histories, excluded, allowed_N)
             most = np.zeros(len(rows))
             for place, points_BN in enumerate(self._all_points(self._draw(histories, at=moment, bar=bar))):
                 points = np.maximum(points_BN[places, items], 0)
@@ -120,32 +121,20 @@ class Composite(Model):
         """Find the places of each generator's items among all."""
         self._places = [self.data.item_index.get_indexer(part.data.item_index) for part in self._parts]
 
-    def _draw(self, histories: Histories, *, at: int, bar: Callable[[Scores], None]) -> list[Drawn]:
+    def _draw(self, histories: Histories, *, at: int, bar: Barrier) -> list[Drawn]:
         """Ask each generator for its candidates, in the codes of the whole."""
         drawn = zip(self._parts, self._places, strict=True)
         return [self._draw_from(part, places, histories, at, bar) for part, places in drawn]
 
-    def _draw_from(
-        self, part: Model, places: NDArray[np.int64], histories: Histories, at: int, bar: Callable[[Scores], None]
-    ) -> Drawn:
+    def _draw_from(self, part: Model, places: NDArray[np.int64], histories: Histories, at: int, bar: Barrier) -> Drawn:
         known = histories
         if len(places) < self.data.num_items:
             code_N = np.full(self.data.num_items, -1, np.int32)
             code_N[places] = np.arange(len(places))
             known = histories.select(code_N[histories.items] >= 0)
             known = replace(known, items=code_N[known.items])
-        is_empty_B = np.diff(known.indptr) == 0
-
-        def inner_bar(scores_Bn: Scores) -> None:
-            scores_Bn[is_empty_B] = -np.inf
-            if len(places) == self.data.num_items:
-                return bar(scores_Bn)
-            scores_BN = np.zeros((len(scores_Bn), self.data.num_items), scores_Bn.dtype)
-            bar(scores_BN)
-            scores_Bn[scores_BN[:, places] < 0] = -np.inf
-            return None
-
-        codes_BC, values_BC = part._best(known, at, self.config.num_candidates, inner_bar)
+            bar = bar.among(places, self.data.num_items)
+        codes_BC, values_BC = part._best(known, at, self.config.num_candidates, bar.silencing(np.diff(known.indptr) == 0))
         return np.where(codes_BC >= 0, places[codes_BC], -1), values_BC
 
     def _all_points(self, drawn: list[Drawn]) -> Iterable[NDArray[np.float64]]:
@@ -157,9 +146,9 @@ class Composite(Model):
             yield points_BN
 
     def _score(self, histories: Histories, at: int) -> Scores:
-        return self._score_among(histories, at, lambda scores_BN: None)
+        return self._score_among(histories, at, Barrier.none(len(histories.users)))
 
-    def _best(self, histories: Histories, at: int, k: int, bar: Callable[[Scores], None]) -> Drawn:
+    def _best(self, histories: Histories, at: int, k: int, bar: Barrier) -> Drawn:
         return top_k(self._score_among(histories, at, bar), k)
 
     def _restore(self, arrays: Arrays) -> None:

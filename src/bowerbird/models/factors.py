@@ -7,22 +7,25 @@ histories, for users that ``fit`` never saw or whose history the caller gives. T
 column more: 1 for users, b_i for items. A vector of zeros has nothing to say: a user's list is left to popularity, an item is
 never listed.
 
-Lists are found by a product in single precision, whose error is bounded, and ranked by one in double precision: the same
-lists as from double precision alone, in half the time. Shapes: U users, B users of a block, N items, C candidates, D width.
+Lists are found by a product in single precision, whose error is bounded, and what may be among the best is scored again in
+double precision: the same lists as from double precision alone. Items go through in strips, those with the longest vectors
+first: since p . q <= |p| |q|, the rest is left out once no user of the block can find a better item there.
+Shapes: U users, B users of a block, N items, M items with a vector that is not 0, S items of a strip, D width, P pairs.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bowerbird.models.barrier import Barrier
 from bowerbird.models.base import Arrays, Histories, Model
-from bowerbird.models.topk import Scores, top_k
+from bowerbird.models.topk import Best, Scores, chunk_maxima, floors, reaching
 
-NUM_SPARE = 6  # so many candidates more than places
+STRIP_SCORES = 2**20  # a strip has so many scores, which stay in the cache
+PIECE = 2**16  # so many pairs are scored at once
 UNIT_ROUNDOFF = 2.0**-24
 
 
@@ -39,9 +42,10 @@ class FactorModel(Model):
     def _keep(self, users_UD: NDArray[np.float32], items_ND: NDArray[np.float32]) -> None:
         """Take the vectors of all users and items that ``self.data`` has, in the order of their codes."""
         self._users_UD, self._items_ND = users_UD, items_ND
-        norms_N = np.linalg.norm(items_ND, axis=1)
-        self._largest_norm = float(norms_N.max())
-        self._silent_items = np.flatnonzero(norms_N == 0)
+        norms_N = np.linalg.norm(items_ND.astype(np.float64), axis=1)
+        self._longest_M = np.argsort(-norms_N, kind="stable")[: np.count_nonzero(norms_N)]
+        self._norms_M = norms_N[self._longest_M]
+        self._items_DM = np.ascontiguousarray(items_ND[self._longest_M].T)
 
     def item_vectors(self) -> NDArray[np.float32]:
         return self._items_ND
@@ -60,30 +64,40 @@ class FactorModel(Model):
     def _score(self, histories: Histories, at: int) -> Scores:
         vectors_BD = self._vectors(histories)
         scores_BN = (vectors_BD @ self._items_ND.T.astype(np.float64)).astype(np.float32)
-        self._silence(scores_BN, vectors_BD)
+        scores_BN[:, ~self._items_ND.any(axis=1)] = -np.inf
+        scores_BN[~vectors_BD.any(axis=1)] = -np.inf
         return scores_BN
 
-    def _best(self, histories: Histories, at: int, k: int, bar: Callable[[Scores], None]) -> tuple[NDArray[np.int64], Scores]:
+    def _best(self, histories: Histories, at: int, k: int, bar: Barrier) -> tuple[NDArray[np.int64], Scores]:
         vectors_BD = self._vectors(histories)
-        rough_BN = vectors_BD.astype(np.float32) @ self._items_ND.T
-        self._silence(rough_BN, vectors_BD)
-        bar(rough_BN)
-        codes_BC, rough_BC = top_k(rough_BN, k + NUM_SPARE)
-        codes_BC = np.sort(codes_BC, axis=1)
-        exact_BC = np.einsum("bd,bcd->bc", vectors_BD, self._items_ND[codes_BC]).astype(np.float32)
-        exact_BC[codes_BC < 0] = -np.inf
-        order_BK = np.argsort(-exact_BC, axis=1, kind="stable")[:, :k]
-        codes_BK, exact_BK = np.take_along_axis(codes_BC, order_BK, axis=1), np.take_along_axis(exact_BC, order_BK, axis=1)
-        if rough_BC.shape[1] < rough_BN.shape[1]:  # not all items are candidates
-            width = vectors_BD.shape[1]
-            error_B = 1.1 * (width + 4) * UNIT_ROUNDOFF * self._largest_norm * np.linalg.norm(vectors_BD, axis=1)
-            if not ((exact_BK[:, -1] > rough_BC[:, -1] + error_B) | np.isneginf(rough_BC[:, -1])).all():
-                return super()._best(histories, at, k, bar)
-        return codes_BK, exact_BK
+        rough_BD, norms_B1 = vectors_BD.astype(np.float32), np.linalg.norm(vectors_BD, axis=1, keepdims=True)
+        errors_B1 = 1.1 * (vectors_BD.shape[1] + 4) * UNIT_ROUNDOFF * norms_B1 * self._norms_M.max(initial=0)
+        bar = bar.among(self._longest_M, len(self._items_ND)).silencing(norms_B1[:, 0] == 0)
+        best = Best(len(vectors_BD), len(self._items_ND), k)
+        size = max(STRIP_SCORES // max(len(vectors_BD), 1), k)
+        for start in range(0, len(self._longest_M), size):
+            last_B1 = best.values_BK[:, [-1]] - errors_B1
+            if (bar.is_silent_B | (norms_B1 * self._norms_M[start] < last_B1)[:, 0]).all():
+                break
+            rough_BS = rough_BD @ self._items_DM[:, start : start + size]
+            bar(rough_BS, start)
+            maxima_BC = chunk_maxima(rough_BS, k)
+            if np.isneginf(last_B1).any():
+                last_B1 = np.maximum(last_B1, floors(maxima_BC, k) - 2 * errors_B1)
+            floors_B1 = last_B1.astype(np.float32)
+            rows, places = np.divmod(reaching(rough_BS, floors_B1, maxima_BC), rough_BS.shape[1])
+            codes = self._longest_M[start + places]
+            best.add(rows, codes, self._exact(vectors_BD, rows, codes))
+        return best.codes_BK, best.values_BK
 
-    def _silence(self, scores_BN: Scores, vectors_BD: NDArray[np.float64]) -> None:
-        scores_BN[:, self._silent_items] = -np.inf
-        scores_BN[~vectors_BD.any(axis=1)] = -np.inf
+    def _exact(self, vectors_BD: NDArray[np.float64], rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Score pairs of users of the block and items; a score depends on its pair alone."""
+        scores_P = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), PIECE):
+            part = slice(start, start + PIECE)
+            items_PD = self._items_ND[codes[part]].astype(np.float64)
+            scores_P[part] = np.einsum("pd,pd->p", vectors_BD[rows[part]], items_PD)
+        return scores_P
 
     def _arrays(self) -> Arrays:
         return {"users": self._users_UD, "items": self._items_ND}

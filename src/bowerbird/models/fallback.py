@@ -48,7 +48,7 @@ def fill(
     values_BK: Scores,
     popularity_N: NDArray[np.float64],
     order_P: NDArray[np.int64],
-    taken: tuple[NDArray[np.int64], NDArray[np.int32]],
+    taken: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> NDArray[np.bool_]:
     """Put popular items where a list has places left (code -1), in place; tell which places were filled, bool [B, K].
 

@@ -146,7 +146,11 @@ class HistoryReader:
 def _slices(data: Interactions, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[Any]]:  # Any: columns
     """Take runs of events: where each run begins in what follows, then ``_columns``."""
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
+    places: slice | NDArray[np.int64]
+    if len(starts) and (starts[1:] == starts[:-1] + lengths[:-1]).all():  # one run follows the other: nothing is copied
+        places = slice(starts[0], starts[0] + indptr[-1])
+    else:
+        places = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
     return [indptr, *(column[places] for column in _columns(data))]
 
 

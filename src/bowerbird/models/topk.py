@@ -27,7 +27,8 @@ def top_k(scores_BN: Scores, k: int) -> tuple[NDArray[np.int64], Scores]:
     """
     scores_BN = np.ascontiguousarray(scores_BN)
     width = min(k, scores_BN.shape[1])
-    floors_B1, maxima_BC = floors(scores_BN, width)
+    maxima_BC = chunk_maxima(scores_BN, width)
+    floors_B1 = floors(maxima_BC, width)
     if np.count_nonzero(maxima_BC >= floors_B1) <= MANY * width * len(scores_BN):
         places = np.sort(reaching(scores_BN, floors_B1, maxima_BC))
     else:
@@ -35,28 +36,25 @@ def top_k(scores_BN: Scores, k: int) -> tuple[NDArray[np.int64], Scores]:
     return ranked(places, scores_BN.ravel()[places], scores_BN.shape, width)
 
 
-def floors(scores_BN: Scores, width: int) -> tuple[Scores, Scores]:
-    """Bound the ``width``-th largest value of each row from below, by a finite number, [B, 1]; and return the chunks' maxima.
-
-    In a row too short for chunks each value is one.
-    """
-    first_BC = maxima_BC = _chunk_maxima(scores_BN, width)
-    while (next_BC := _chunk_maxima(maxima_BC, width)) is not maxima_BC:
-        maxima_BC = next_BC
-    floors_B1 = np.full((len(scores_BN), 1), np.finfo(scores_BN.dtype).min)
-    if 0 < width <= maxima_BC.shape[1]:
-        # Not np.partition, which is slow where many values are equal.
-        np.maximum(floors_B1, np.sort(maxima_BC, axis=1)[:, [-width]], out=floors_B1)
-    return floors_B1, first_BC
-
-
-def _chunk_maxima(scores_BN: Scores, width: int) -> Scores:
+def chunk_maxima(scores_BN: Scores, width: int) -> Scores:
+    """Return the largest value of each chunk, [B, C]; of a row too short for ``width`` places by chunks the values themselves."""
     num_rows, num_items = scores_BN.shape
     num_chunks = num_items // CHUNK
     if num_chunks < FEWEST * width or num_chunks == 0:
         return scores_BN
     maxima_BC: Scores = scores_BN[:, : CHUNK * num_chunks].reshape(num_rows, CHUNK, num_chunks).max(axis=1)
     return maxima_BC
+
+
+def floors(maxima_BC: Scores, width: int) -> Scores:
+    """Bound the ``width``-th largest value of each row from below, by a finite number, given its chunks' maxima; [B, 1]."""
+    floors_B1 = np.full((len(maxima_BC), 1), np.finfo(maxima_BC.dtype).min)
+    while (next_BC := chunk_maxima(maxima_BC, width)) is not maxima_BC:
+        maxima_BC = next_BC
+    if 0 < width <= maxima_BC.shape[1]:
+        # Not np.partition, which is slow where many values are equal.
+        np.maximum(floors_B1, np.sort(maxima_BC, axis=1)[:, [-width]], out=floors_B1)
+    return floors_B1
 
 
 def reaching(scores_BN: Scores, floors_B1: Scores, maxima_BC: Scores) -> NDArray[np.int64]:
@@ -90,3 +88,20 @@ def ranked(places: NDArray[np.int64], values: Scores, shape: tuple[int, ...], wi
     codes_BM[is_used_BM] = places % max(num_items, 1)
     order_BK = np.argsort(-values_BM, axis=1, kind="stable")[:, :width]
     return np.take_along_axis(codes_BM, order_BK, axis=1), np.take_along_axis(values_BM, order_BK, axis=1)
+
+
+class Best:
+    """The best k of each row so far, where candidates come bit by bit; lists are what ``top_k`` would give for all of them."""
+
+    def __init__(self, num_rows: int, num_items: int, k: int) -> None:
+        self._shape, self._width = (num_rows, num_items), min(k, num_items)
+        self.codes_BK = np.full((num_rows, self._width), -1)
+        self.values_BK: Scores = np.full((num_rows, self._width), -np.inf, np.float32)
+
+    def add(self, rows: NDArray[np.int64], codes: NDArray[np.int64], values: Scores) -> None:
+        """Take further values of rows and items, each pair at most once."""
+        kept, columns = np.nonzero(self.codes_BK >= 0)
+        places = np.concatenate([kept * self._shape[1] + self.codes_BK[kept, columns], rows * self._shape[1] + codes])
+        order = np.argsort(places)
+        together = np.concatenate([self.values_BK[kept, columns], values])
+        self.codes_BK, self.values_BK = ranked(places[order], together[order], self._shape, self._width)

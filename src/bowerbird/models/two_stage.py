@@ -15,7 +15,6 @@ networks for YouTube recommendations", RecSys 2016, for the two stages. B users,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -27,7 +26,8 @@ from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.errors import RecipeError, did_you_mean
 from bowerbird.models import build_model, check_config, validate
-from bowerbird.models.base import Arrays, Histories, ModelConfig, barrier, logger, unprefixed
+from bowerbird.models.barrier import Barrier
+from bowerbird.models.base import Arrays, Histories, ModelConfig, logger, unprefixed
 from bowerbird.models.composite import Composite, CompositeConfig, Drawn, Table
 from bowerbird.models.histories import HistoryReader
 from bowerbird.models.lambdamart import LambdaMart, LambdaMartConfig
@@ -114,8 +114,8 @@ class TwoStage(Composite):
         for start in range(0, len(asked), BLOCK_USERS):
             block = asked[start : start + BLOCK_USERS]
             histories = reader.read(before.user_index[block])
-            taken = (histories.rows, histories.items) if self.config.exclude_seen else (histories.rows[:0], histories.items[:0])
-            rows, codes, ranks_PG = self._candidates(histories, cut, barrier(histories, taken, None))
+            excluded = np.full(len(histories.items), self.config.exclude_seen)
+            rows, codes, ranks_PG = self._candidates(histories, cut, Barrier.of(histories, excluded, None))
             if len(rows) == 0:
                 continue
             x_PF = np.concatenate([ranks_PG.astype(np.float32), features.of(histories, rows, codes, cut)], axis=1)
@@ -136,7 +136,7 @@ class TwoStage(Composite):
         return self._ranker._train(x_PF, labels_P)
 
     def _candidates(
-        self, histories: Histories, at: int, bar: Callable[[Scores], None]
+        self, histories: Histories, at: int, bar: Barrier
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Draw candidates: places of users in the block, item codes, and 1 / rank by generator [P, G]; by user and item."""
         points_GBN = list(self._all_points(self._draw(histories, at=at, bar=bar)))
@@ -146,7 +146,7 @@ class TwoStage(Composite):
     def _points(self, drawn: Drawn, generator: int) -> NDArray[np.float64]:
         return np.broadcast_to(1 / np.arange(1, drawn[0].shape[1] + 1), drawn[0].shape)
 
-    def _score_among(self, histories: Histories, at: int, bar: Callable[[Scores], None]) -> Scores:
+    def _score_among(self, histories: Histories, at: int, bar: Barrier) -> Scores:
         rows, codes, ranks_PG = self._candidates(histories, at, bar)
         with np.errstate(divide="ignore"):
             scores_P = (1 / (RANK_CONSTANT + 1 / ranks_PG)).sum(axis=1)
