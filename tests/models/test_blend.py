@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,10 @@ import pytest
 
 from bowerbird import Interactions, build_model, load_model
 from bowerbird.errors import RecipeError
+from bowerbird.models.base import Model
 from bowerbird.models.blend import Blend
+from bowerbird.models.item_knn import ItemKnn
+from bowerbird.models.naive_bayes import NaiveBayes
 from bowerbird.testing import ModelConformance, small_log
 
 
@@ -110,3 +114,18 @@ def test_a_mistake_in_a_generator_is_told(generators: list[dict[str, object]], m
 def test_too_few_weights_are_told() -> None:
     with pytest.raises(RecipeError, match="1 weights for 2 generators"):
         build_model("blend", weights=[1.0])
+
+
+def test_labels_reach_only_generators_that_foretell_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_labels: dict[str, bool] = {}
+    for kind in (NaiveBayes, ItemKnn):
+        fit = kind._fit
+
+        def spy(self: Model, data: Interactions, items: object, users: object, fit: Any = fit) -> None:
+            has_labels[self.name] = data.labels is not None
+            fit(self, data, items, users)
+
+        monkeypatch.setattr(kind, "_fit", spy)
+    labelled = Interactions.from_frame(small_log().assign(label=1.0))
+    build_model("blend", generators=[{"name": "naive_bayes"}, {"name": "item_knn"}]).fit(labelled)
+    assert has_labels == {"naive_bayes": True, "item_knn": False}

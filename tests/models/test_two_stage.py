@@ -66,6 +66,21 @@ def test_the_ranker_learns_what_generators_cannot_see(ranker: str, share: float)
     assert fused["item_id"].str.contains("cheap").mean() < 0.8
 
 
+def test_where_events_have_labels_the_ranker_learns_what_they_call_success() -> None:
+    frame = planted_log()
+    last = frame["timestamp"] == frame["timestamp"].max()
+    dear = frame[last].assign(item_id=[item.replace("cheap", "dear") for item in frame[last]["item_id"]])
+    both = pd.concat([frame, dear], ignore_index=True)  # in the end everybody has a cheap item and its dear twin
+    shares = []
+    for wanted in ("cheap", "dear"):
+        labels = both["item_id"].str.contains(wanted).astype(float)
+        model = build_model("two_stage", horizon_days=10.0, min_users=20, ranker={"name": "lambdamart", "min_samples_leaf": 5})
+        model.fit(Interactions.from_frame(both.assign(label=labels)), items=planted_items(both))
+        lists = model.recommend(frame["user_id"].unique(), k=1)
+        shares.append(lists["item_id"].str.contains(wanted).mean())
+    assert min(shares) > 0.8, shares
+
+
 def test_a_linear_ranker_ranks_too() -> None:
     model = planted(ranker={"name": "linear_svm"})
     assert model._ranker._learned

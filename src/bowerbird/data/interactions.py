@@ -125,6 +125,12 @@ class Interactions:
         return np.broadcast_to(np.int64(-1), len(self)) if self.sessions is None else self.sessions
 
     @property
+    def is_target(self) -> NDArray[np.bool_]:
+        """Which events count as success: those with a label above 0 or, where there are no labels, a weight above 0; bool [E]."""
+        is_target: NDArray[np.bool_] = (self.weights if self.labels is None else self.labels) > 0
+        return is_target
+
+    @property
     def last_timestamp(self) -> int:
         """The newest event's time in microseconds; 0 where there is no event."""
         return int(self.timestamps.max()) if len(self) else 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,7 @@ class Composite(Model):
     """A model over generators; a subclass writes ``_points`` and ``_score_among``."""
 
     config: CompositeConfig
+    foretells_targets: ClassVar[bool] = True
 
     @abstractmethod
     def _points(self, drawn: Drawn, generator: int) -> NDArray[np.float64]:
@@ -107,7 +108,14 @@ class Composite(Model):
 
     def _build(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> list[Model]:
         """Fit all generators."""
-        return [build_model(**table, seed=self.seed).fit(data, items=items, users=users) for table in self.config.generators]
+        return self._fit_all([build_model(**table, seed=self.seed) for table in self.config.generators], data, items, users)
+
+    def _fit_all(
+        self, parts: list[Model], data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None
+    ) -> list[Model]:
+        """Fit models; labels that tell which events are targets go to those that foretell targets, and to no other."""
+        unlabelled = replace(data, labels=None)
+        return [part.fit(data if part.foretells_targets else unlabelled, items=items, users=users) for part in parts]
 
     def _take(self, parts: list[Model], data: Interactions) -> None:
         """Keep fitted generators; the catalogue is all that one of them knows."""

@@ -1,9 +1,9 @@
 """Training rows of pointwise rankers: pairs as they were at a cut-off, and whether they came true within the horizon after it.
 
 Candidates of a cut-off are all pairs of a user with events and an item that was seen or stood in the catalogue. A pair is
-positive where the user has a target event on the item within the horizon: one with a label above 0, or with a weight above 0
-where events have no labels. All positives are taken, negatives are drawn
-with replacement: the user evenly, the item evenly or in proportion to 1 + its events with evidence. A negative is expected
+positive where the user has a target event on the item within the horizon (``Interactions.is_target``). All positives are taken,
+negatives are drawn with replacement: the user evenly, the item evenly or in proportion to 1 + its events with evidence. A
+negative is expected
 
     rate(u, i) = number of draws / number of users * share of i
 
@@ -67,8 +67,7 @@ class CutOff:
         """Look at ``data`` as it was at ``moment``; the horizon is in microseconds, too."""
         before = data.before(moment)
         features = PairFeatures.fit(data, items, users, at=moment)
-        is_target = (data.weights if data.labels is None else data.labels) > 0
-        is_later = (data.timestamps >= moment) & (data.timestamps < moment + horizon) & is_target
+        is_later = (data.timestamps >= moment) & (data.timestamps < moment + horizon) & data.is_target
         of_candidates = is_later & np.isin(data.users, before.users) & features.is_known[data.items]
         keys = np.unique(data.users[of_candidates].astype(np.int64) * data.num_items + data.items[of_candidates])
         later_users, later_items = np.divmod(keys, data.num_items)

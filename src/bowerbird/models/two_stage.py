@@ -3,7 +3,7 @@
     cut         newest event less horizon_days
     candidates  of generators fitted on the events before cut: the best num_candidates of each
     x(u, i)     1 / rank of i in each generator's list (0: not in it), and pair_features of user, item and both as of cut
-    y(u, i)     1 where u has an event with evidence on i from cut on
+    y(u, i)     1 where u has a target event on i from cut on (``Interactions.is_target``)
     score(u, i) = ranker(x(u, i)) + 1e-6 * sum over generators of 1 / (60 + rank)
 
 So the ranker learns from what happened after all that the generators had seen. Then generators, with what their first fits
@@ -99,12 +99,12 @@ class TwoStage(Composite):
             chosen = [build_model(part.name, seed=self.seed, **part.frozen_config()) for part in early]
         if not self._ranker._learned:
             logger.info("two_stage: under %d users to learn a ranker from, reciprocal ranks order", self.config.min_users)
-        self._take([part.fit(data, items=items, users=users) for part in chosen], data)
+        self._take(self._fit_all(chosen, data, items, users), data)
         self._features = PairFeatures.fit(self.data, items, users)
 
     def _learn(self, cut: int, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         """Let the ranker learn from the candidates that generators fitted before ``cut`` draw, and what became of them."""
-        before, later = self.data.before(cut), self.data.select((self.data.timestamps >= cut) & (self.data.weights > 0))
+        before, later = self.data.before(cut), self.data.select((self.data.timestamps >= cut) & self.data.is_target)
         asked = np.intersect1d(before.users, later.users)
         if len(asked) > MAX_USERS:
             asked = np.sort(np.random.default_rng(self.seed).choice(asked, MAX_USERS, replace=False))
