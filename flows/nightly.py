@@ -37,6 +37,7 @@ Candidate = Literal[
     "popularity",
     "random",
     "sasrec",
+    "slim",
     "tifu_knn",
     "two_stage",
     "user_knn",

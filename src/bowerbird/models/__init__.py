@@ -28,6 +28,7 @@ MODELS = {
     "popularity": "Popularity",
     "random": "Random",
     "sasrec": "Sasrec",
+    "slim": "Slim",
     "tifu_knn": "TifuKnn",
     "two_stage": "TwoStage",
     "user_knn": "UserKnn",

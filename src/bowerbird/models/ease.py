@@ -24,7 +24,7 @@ from scipy.sparse import coo_array, csr_array
 
 from bowerbird.data.interactions import Interactions
 from bowerbird.models.base import Histories, ModelConfig
-from bowerbird.models.linear import LinearModel, state_matrix
+from bowerbird.models.linear import LinearModel, log_matrix
 from bowerbird.models.neighbours import cosine, nearest_items
 from bowerbird.models.topk import Scores
 
@@ -61,9 +61,7 @@ class Ease(LinearModel):
 
     def _state(self, histories: Histories) -> csr_array:
         past = histories.evidence().last(self.config.max_history)
-        x_BN = state_matrix(past, past.weights, self.data.num_items)
-        x_BN.data = (np.log1p(x_BN.data) / np.log(2)).astype(np.float32)
-        return x_BN
+        return log_matrix(past, self.data.num_items)
 
 
 def closed_form(x_UN: csr_array, regularization: float) -> NDArray[np.float32]:
@@ -78,7 +76,7 @@ def closed_form(x_UN: csr_array, regularization: float) -> NDArray[np.float32]:
     assert not failed, "X' X with something added to its diagonal is positive definite"
     inverse_NN, _ = invert(factor_NN, lower=True, overwrite_c=True)
     weights_NN = inverse_NN.T
-    _mirror(weights_NN)
+    mirror(weights_NN)
     weights_NN /= -np.diag(weights_NN).copy()
     np.fill_diagonal(weights_NN, 0)
     single_NN: NDArray[np.float32] = weights_NN.astype(np.float32, copy=False)
@@ -96,7 +94,7 @@ def upper_gram(x_UN: csr_array) -> Scores:
     return gram_NN
 
 
-def _mirror(symmetric_NN: Scores) -> None:
+def mirror(symmetric_NN: Scores) -> None:
     """Copy the upper triangle into the lower one."""
     for start in range(0, len(symmetric_NN), STRIP):
         strip = slice(start, start + STRIP)

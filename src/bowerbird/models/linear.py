@@ -90,6 +90,13 @@ def state_matrix(histories: Histories, values: NDArray[np.float64], num_items: i
     return coo_array((values, (histories.rows, histories.items)), shape=shape).tocsr()
 
 
+def log_matrix(histories: Histories, num_items: int) -> csr_array:
+    """Return log2(1 + the sum of a user's weights on an item), B x N in single precision: 1 for one event of weight 1."""
+    summed = state_matrix(histories, histories.weights, num_items)
+    summed.data = (np.log1p(summed.data) / np.log(2)).astype(np.float32)
+    return summed
+
+
 def had_matrix(histories: Histories, num_items: int) -> csr_array:
     """Tell which items users had; B x N, entries of 1."""
     had = state_matrix(histories, np.ones(len(histories.items)), num_items)
