@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +14,12 @@ from torch import Tensor, nn
 
 from bowerbird.data.sequences import Sequences
 from bowerbird.errors import TrainingError
-from bowerbird.training.loop import Epoch, Plan, SequenceNetwork, best_epoch, train, validations_since_best
+from bowerbird.training.batches import epoch_batches
+from bowerbird.training.loop import Epoch, best_epoch, train, validations_since_best
+from bowerbird.training.next_item import SequenceNetwork, next_item_loss
+from bowerbird.training.plan import Optimizer, Plan, Schedule
 
-PLAN = Plan(num_epochs=5, learning_rate=0.05, weight_decay=0.0, batch_tokens=16, max_length=10, num_negatives=0, patience=2)
+PLAN = Plan(num_epochs=5, steps_an_epoch=5, learning_rate=0.05, patience=2)
 CIRCLE = Sequences(np.tile(np.arange(4, dtype=np.int64), 20), np.arange(0, 81, 8))
 
 
@@ -34,31 +40,34 @@ class Turn(SequenceNetwork):
         return turned
 
 
-def run(plan: Plan = PLAN, *, seed: int = 1, **more: object) -> tuple[SequenceNetwork, list[Epoch]]:
-    return train(Turn(), CIRCLE, plan, generator=torch.Generator().manual_seed(seed), **more)
+def run(
+    plan: Plan = PLAN, *, network: Turn | None = None, seed: int = 1, num_negatives: int = 0, **more: object
+) -> tuple[SequenceNetwork, list[Epoch]]:
+    generator = torch.Generator().manual_seed(seed)
+    batches = partial(epoch_batches, CIRCLE, max_length=10, batch_tokens=16, generator=generator)
+    loss = partial(next_item_loss, num_negatives=num_negatives, generator=generator)
+    return train(network or Turn(), batches, loss, plan, **more)
 
 
 @pytest.mark.parametrize("num_negatives", [0, 3])
 def test_what_follows_is_learned(num_negatives: int) -> None:
-    plan = Plan(**{**vars(PLAN), "num_epochs": 60, "num_negatives": num_negatives})
-    network, curve = run(plan)
+    network, curve = run(replace(PLAN, num_epochs=60), num_negatives=num_negatives)
     scores = network.score(network.encode(network.items.weight))
     assert scores.argmax(dim=1).tolist() == [1, 2, 3, 0]
     assert curve[-1].loss < curve[0].loss / 2
 
 
 def test_the_same_seed_gives_the_same_losses_and_another_seed_others() -> None:
-    plan = Plan(**{**vars(PLAN), "num_negatives": 2})
-    (first, curve), (second, again) = run(plan), run(plan)
+    (first, curve), (second, again) = run(num_negatives=2), run(num_negatives=2)
     assert curve == again
     assert torch.equal(first.items.weight, second.items.weight)
-    assert curve != run(plan, seed=2)[1]
+    assert curve != run(seed=2, num_negatives=2)[1]
 
 
 def test_training_leaves_the_global_generator_alone() -> None:
     network = Turn()
     state = torch.random.get_rng_state()
-    train(network, CIRCLE, PLAN, generator=torch.Generator().manual_seed(1))
+    run(network=network)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -66,7 +75,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step() -> None:
     network = Turn()
     nn.init.constant_(network.turn.weight, torch.inf)
     with pytest.raises(TrainingError, match=r"step 1, epoch 1.*learning_rate"):
-        train(network, CIRCLE, PLAN, generator=torch.Generator().manual_seed(1))
+        run(network=network)
 
 
 def test_training_stops_when_patience_is_used_up() -> None:
@@ -77,7 +86,7 @@ def test_training_stops_when_patience_is_used_up() -> None:
 
 
 def test_validation_may_be_done_in_some_epochs_only() -> None:
-    _, curve = run(Plan(**{**vars(PLAN), "validate_every": 2}), validate=lambda network: 0.5)
+    _, curve = run(replace(PLAN, validate_every=2), validate=lambda network: 0.5)
     assert [point.validation for point in curve] == [None, 0.5, None, 0.5, None]
     assert validations_since_best(curve) == 1
 
@@ -85,6 +94,37 @@ def test_validation_may_be_done_in_some_epochs_only() -> None:
 def test_the_start_says_what_will_be_trained(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         run()
-    assert "training 108 parameters for up to 5 epochs of 5 steps: 10 users, 4 items, 70 targets an epoch" in caplog.text
-    assert "device cpu" in caplog.text
+    assert "training 108 parameters for up to 5 epochs of 5 steps, device cpu, Plan(num_epochs=5" in caplog.text
     assert "epoch 5 of 5: loss" in caplog.text
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_each_optimizer_lowers_the_loss(optimizer: Optimizer) -> None:
+    _, curve = run(replace(PLAN, optimizer=optimizer, num_epochs=30))
+    assert curve[-1].loss < curve[0].loss
+
+
+def test_without_averaging_the_weights_of_the_last_step_are_kept() -> None:
+    network = Turn()
+    kept, _ = run(replace(PLAN, average_decay=0.0), network=network)
+    assert all(torch.equal(first, second) for first, second in zip(kept.parameters(), network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.5, 1, 1, 1, 1, 1, 1, 1]),
+        ("linear", [0.5, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+        ("cosine", [0.5, *((1 + math.cos(math.pi * done / 8)) / 2 for done in range(1, 8))]),
+        ("step", [0.5, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]),
+    ],
+)
+def test_the_rate_rises_in_the_warm_up_and_falls_as_the_schedule_says(schedule: Schedule, rates: list[float]) -> None:
+    plan = Plan(num_epochs=4, steps_an_epoch=2, learning_rate=1.0, schedule=schedule)
+    assert [plan.learning_rate_at(step) for step in range(1, 9)] == pytest.approx(rates)
+
+
+def test_the_best_epoch_may_have_a_validation_below_0() -> None:
+    curve = [Epoch(1, 1.0, -0.7), Epoch(2, 0.9, -0.5), Epoch(3, 0.8, -0.5), Epoch(4, 0.7, -0.6)]
+    assert best_epoch(curve) == 2
+    assert validations_since_best(curve) == 2

@@ -18,7 +18,8 @@ TARGETS = torch.tensor([0, 2])
 def sampled(scores: Tensor, targets: Tensor, negatives: list[int]) -> Tensor:
     drawn = torch.tensor(negatives)
     target_scores = scores.gather(1, targets[:, None])[:, 0]
-    return sampled_softmax(target_scores, scores[:, drawn], targets[:, None] == drawn, num_items=scores.shape[1])
+    log_expected = math.log(len(negatives) / scores.shape[1])
+    return sampled_softmax(target_scores, scores[:, drawn], targets[:, None] == drawn, log_expected=log_expected)
 
 
 def test_full_softmax_is_the_hand_worked_value() -> None:
@@ -50,3 +51,11 @@ def test_the_estimate_of_the_others_is_unbiased() -> None:
 
 def test_a_row_whose_every_draw_is_its_target_costs_nothing() -> None:
     assert float(sampled(SCORES, TARGETS, [2, 2])) == pytest.approx((math.log(2 + 9) - math.log(2)) / 2)
+
+
+def test_draws_that_are_expected_more_often_count_less() -> None:
+    scores, targets = SCORES[:1], TARGETS[:1]
+    estimate = sampled_softmax(
+        scores[:, 0], scores[:, [1, 1, 2]], torch.zeros(1, 3, dtype=torch.bool), log_expected=torch.tensor([2.0, 2.0, 1.0]).log()
+    )
+    assert float(estimate) == pytest.approx(float(full_softmax(scores, targets)))

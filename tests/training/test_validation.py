@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bowerbird.data.sequences import Sequences
-from bowerbird.training.loop import SequenceNetwork
+from bowerbird.training.next_item import SequenceNetwork
 from bowerbird.training.validation import HoldOut, hold_out, ndcg
 
 
@@ -27,7 +27,7 @@ class Fixed(SequenceNetwork):
 
 
 def past_and_target(past: list[int], target: int) -> HoldOut:
-    return HoldOut(Sequences(np.asarray(past), np.asarray([0, len(past)])), np.asarray([target]))
+    return HoldOut(Sequences(np.asarray(past), np.asarray([0, len(past)])), np.asarray([target]), np.asarray([0]))
 
 
 def test_the_last_event_of_users_with_three_is_held_out() -> None:
@@ -36,6 +36,7 @@ def test_the_last_event_of_users_with_three_is_held_out() -> None:
     assert rest.items.tolist() == [0, 1, 2, 3, 5, 6, 7]
     assert rest.indptr.tolist() == [0, 2, 4, 7, 7]
     assert held_out.targets.tolist() == [4, 8]
+    assert held_out.chosen.tolist() == [1, 2]
     assert held_out.pasts.items.tolist() == [2, 3, 5, 6, 7]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -22,12 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bowerbird.data.interactions import Interactions
-from bowerbird.data.sequences import Sequences
+from bowerbird.data.sequences import Sequences, cut_windows
 from bowerbird.layers.attention import Block, Dropout
 from bowerbird.models.base import Arrays, Curve, Histories, Model, ModelConfig, unprefixed
 from bowerbird.models.sasrec_config import SasrecConfig
 from bowerbird.models.topk import Scores
-from bowerbird.training.loop import Plan, SequenceNetwork, best_epoch, train
+from bowerbird.training.batches import epoch_batches, num_batches
+from bowerbird.training.loop import Epoch, best_epoch, train
+from bowerbird.training.next_item import SequenceNetwork, next_item_loss
+from bowerbird.training.plan import Plan
 from bowerbird.training.validation import hold_out, last_states, ndcg
 
 INITIAL_SCALE = 0.05
@@ -103,8 +107,8 @@ class Sasrec(Model):
             return
         generator = torch.Generator().manual_seed(self.seed)
         fresh = _fresh(self._counts(sequences), settings, generator)
-        network, epochs = train(fresh, sequences, _plan(settings, settings.num_epochs or 1), generator=generator)
-        self._network = _for_inference(cast(SasrecNetwork, network))
+        network, epochs = _train(fresh, sequences, settings, settings.num_epochs or 1, generator=generator)
+        self._network = _for_inference(network)
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
 
     def _find_num_epochs(self, sequences: Sequences, settings: SasrecConfig) -> int:
@@ -117,7 +121,7 @@ class Sasrec(Model):
             return max_epochs
         network = _fresh(self._counts(rest), settings, generator)
         validate = partial(ndcg, held_out=held_out, max_length=max_length)
-        _, epochs = train(network, rest, _plan(settings, max_epochs), generator=generator, validate=validate)
+        _, epochs = _train(network, rest, settings, max_epochs, generator=generator, validate=validate)
         self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
         return best_epoch(epochs)
 
@@ -155,17 +159,27 @@ class Sasrec(Model):
             self._network = _for_inference(network)
 
 
-def _plan(settings: SasrecConfig, num_epochs: int) -> Plan:
-    return Plan(
+def _train(
+    network: SasrecNetwork,
+    sequences: Sequences,
+    settings: SasrecConfig,
+    num_epochs: int,
+    *,
+    generator: torch.Generator,
+    validate: Callable[[SequenceNetwork], float] | None = None,
+) -> tuple[SasrecNetwork, list[Epoch]]:
+    max_length, batch_tokens = settings.max_length or 1, settings.batch_tokens or 1
+    plan = Plan(
         num_epochs=num_epochs,
+        steps_an_epoch=num_batches(cut_windows(sequences, max_length), batch_tokens),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        batch_tokens=settings.batch_tokens or 1,
-        max_length=settings.max_length or 1,
-        num_negatives=settings.num_negatives or 0,
         patience=settings.patience,
         validate_every=max(1, num_epochs // NUM_VALIDATIONS),
     )
+    batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
+    loss = partial(next_item_loss, num_negatives=settings.num_negatives or 0, generator=generator)
+    return train(network, batches, loss, plan, validate=validate)
 
 
 def _fresh(counts_V: NDArray[np.int64], settings: SasrecConfig, generator: torch.Generator) -> SasrecNetwork:

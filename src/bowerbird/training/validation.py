@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bowerbird.data.sequences import Sequences
 from bowerbird.training.batches import padded_batches
-from bowerbird.training.loop import SequenceNetwork
+from bowerbird.training.next_item import SequenceNetwork
 
 K = 10
 MAX_HELD_OUT = 4000
@@ -23,10 +23,14 @@ MIN_EVENTS = 3
 
 @dataclass(frozen=True, eq=False)
 class HoldOut:
-    """H events to foretell: ``targets`` int64 [H], each from all that its user did before, ``pasts``."""
+    """H events to foretell: ``targets`` int64 [H], each from all that its user did before, ``pasts``.
+
+    ``chosen`` int64 [H] are the places of the users among all sequences.
+    """
 
     pasts: Sequences
     targets: NDArray[np.int64]
+    chosen: NDArray[np.int64]
 
 
 def hold_out(sequences: Sequences, *, generator: torch.Generator) -> tuple[Sequences, HoldOut]:
@@ -35,21 +39,17 @@ def hold_out(sequences: Sequences, *, generator: torch.Generator) -> tuple[Seque
     drawn = torch.randperm(len(eligible), generator=generator).numpy()[:MAX_HELD_OUT]
     chosen = eligible[np.sort(drawn)]
     rest = sequences.without_last(chosen)
-    return rest, HoldOut(rest.select(chosen), sequences.items[sequences.indptr[chosen + 1] - 1])
+    return rest, HoldOut(rest.select(chosen), sequences.items[sequences.indptr[chosen + 1] - 1], chosen)
 
 
 @torch.no_grad()
 def ndcg(network: SequenceNetwork, held_out: HoldOut, *, max_length: int) -> float:
-    """Return the mean of ``1 / log2(1 + rank)`` where the rank is at most 10, else 0.
-
-    A target that is new to its user is ranked among the items new to that user, a repeated one among all. Items that score
-    the same as the target rank before it, so that a network which scores all alike earns nothing.
-    """
-    gains = [
-        _gains(network.score(states_BD), held_out, rows)
+    """Return the mean of ``gains`` over the held-out events."""
+    found = [
+        gains(network.score(states_BD), held_out, rows)
         for rows, states_BD in last_states(network, held_out.pasts, max_length=max_length)
     ]
-    return float(torch.cat(gains).mean())
+    return float(torch.cat(found).mean())
 
 
 @torch.no_grad()
@@ -63,7 +63,12 @@ def last_states(network: SequenceNetwork, sequences: Sequences, *, max_length: i
 
 
 @torch.no_grad()
-def _gains(scores_BV: Tensor, held_out: HoldOut, rows: NDArray[np.int64]) -> Tensor:
+def gains(scores_BV: Tensor, held_out: HoldOut, rows: NDArray[np.int64]) -> Tensor:
+    """Return ``1 / log2(1 + rank)`` of the targets of ``rows`` where the rank is at most 10, else 0; float64 [B].
+
+    A target that is new to its user is ranked among the items new to that user, a repeated one among all. Items that score
+    the same as the target rank before it, so that a network which scores all alike earns nothing.
+    """
     pasts = held_out.pasts.select(rows)
     targets_B1 = torch.from_numpy(held_out.targets[rows])[:, None]
     scores_B1 = scores_BV.gather(1, targets_B1)
