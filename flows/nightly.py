@@ -33,6 +33,7 @@ Candidate = Literal[
     "item_knn",
     "linear_svm",
     "naive_bayes",
+    "neural_cf",
     "personal_frequency",
     "popularity",
     "random",

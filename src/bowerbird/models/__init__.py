@@ -24,6 +24,7 @@ MODELS = {
     "item_knn": "ItemKnn",
     "linear_svm": "LinearSvm",
     "naive_bayes": "NaiveBayes",
+    "neural_cf": "NeuralCf",
     "personal_frequency": "PersonalFrequency",
     "popularity": "Popularity",
     "random": "Random",
@@ -34,7 +35,10 @@ MODELS = {
     "user_knn": "UserKnn",
 }
 
-CONFIGS = {"sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig")}
+CONFIGS = {
+    "neural_cf": ("bowerbird.models.neural_cf_config", "NeuralCfConfig"),
+    "sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig"),
+}
 """Settings that lie apart from a model whose module takes seconds to import."""
 
 
