@@ -25,6 +25,7 @@ from tasks import contracts, lists, proof, rows
 RecipeName = Literal["sample", "ads", "entertainment", "social", "movielens", "online_retail", "complete_journey"]
 Candidate = Literal[
     "nominee",
+    "als",
     "blend",
     "content",
     "cooccurrence",

@@ -109,3 +109,17 @@ def test_a_barrier_bars_a_block_that_is_not_contiguous() -> None:
     block = np.zeros((3, 2)).T
     Barrier(np.zeros(2, bool), np.asarray([1]), np.asarray([2]))(block)
     assert np.isneginf(block).tolist() == [[False] * 3, [False, False, True]]
+
+
+def test_a_history_stands_in_for_the_vector_of_fit_and_leaves_other_users_alone() -> None:
+    rng = np.random.default_rng(0)
+    items_ND = rng.normal(size=(100, WIDTH)).astype(np.float32)
+    model = Given(rng.normal(size=(10, WIDTH)), items_ND).fit(a_log(rng, 10, 100))
+    history = pd.DataFrame({"user_id": [3, 3, 99], "item_id": [50, 60, 50]})
+    lists = model.recommend([2, 3, 99], k=5, history=history)
+    for user, past in ((3, [50, 60]), (99, [50])):
+        scores_N = items_ND.astype(np.float64) @ items_ND[past].astype(np.float64).mean(axis=0)
+        scores_N[past] = -np.inf
+        assert lists[lists["user_id"] == user]["item_id"].tolist() == np.argsort(-scores_N)[:5].tolist()
+    own = model.recommend([2], k=5)
+    assert lists[lists["user_id"] == 2]["item_id"].tolist() == own["item_id"].tolist()

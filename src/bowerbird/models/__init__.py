@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bowerbird.models.base import Model, ModelConfig
 
 MODELS = {
+    "als": "Als",
     "blend": "Blend",
     "content": "Content",
     "cooccurrence": "Cooccurrence",
