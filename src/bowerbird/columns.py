@@ -33,6 +33,8 @@ SOURCE: Final = "source"
 GENERATOR: Final = "generator"
 BECAUSE: Final = "because"
 SHARE: Final = "share"
+ATTRIBUTE: Final = "attribute"
+ATTRIBUTE_SHARE: Final = "attribute_share"
 
 SOURCE_FILE: Final = "source_file"
 SOURCE_ROW: Final = "source_row"

@@ -132,6 +132,28 @@ def test_contributions_add_up_and_the_named_item_is_the_one_whose_removal_costs_
     assert why["share"][0] == pytest.approx(left["cup"] / (left["cup"] + left["tea"]), rel=1e-5)
 
 
+def test_the_named_attribute_is_the_one_that_adds_most_and_its_share_is_exact() -> None:
+    items = pd.DataFrame(
+        {"item_id": ["a", "b", "c", "d"], "title": ["x y", "x", "y", "z"], "categories": [["k"], ["k"], ["l"], ["m"]]}
+    )
+    data = log_of(("u", "b", 0), ("u", "c", 0), weight=[3.0, 1.0])
+    model = build_model("content", half_life_days=None, category_weight=1.0).fit(data, items=items)
+    told = model.explain_attributes(pairs("u", "a", "d", "comet"))
+    # titles and categories weigh the same; a has x and y, 1 / sqrt(2) each, and k; three quarters of the past are b, with x and k
+    x, y, k = 0.75 / sqrt(2), 0.25 / sqrt(2), 0.75
+    assert told["attribute"].fillna("none").tolist() == ["categories: k", "none", "none"]
+    assert told["share"].tolist()[0] == pytest.approx(k / (x + y + k))
+    assert told["share"].isna().tolist() == [False, True, True]
+    assert model.score(pairs("u", "a"))[0] == pytest.approx((x + y + k) / 2)
+
+
+def test_attributes_are_named_again_after_loading(tmp_path: Path) -> None:
+    model = build_model("content").fit(log_of(("ann", "tea", 0)), items=ITEMS)
+    model.save(tmp_path / "model")
+    told = load_model(tmp_path / "model").explain_attributes(pairs("ann", "cup"))
+    assert told["attribute"].tolist() == ["title: tea"] and told["share"].tolist() == [1.0]
+
+
 def test_similar_items_read_alike() -> None:
     model = build_model("content").fit(log_of(("ann", "tea", 0)), items=ITEMS)
     similar = model.similar_items(["cup", "void", "comet", "cup"], k=3)

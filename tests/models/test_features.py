@@ -12,7 +12,7 @@ EQUAL = FeatureWeights(text_weight=1, category_weight=1, number_weight=1, num_bi
 
 
 def rows(weights: FeatureWeights = EQUAL, **columns: list[object]) -> list[list[float]]:
-    return feature_matrix(pd.DataFrame(columns), weights).toarray().tolist()
+    return feature_matrix(pd.DataFrame(columns), weights)[0].toarray().tolist()
 
 
 def test_a_text_is_weighed_by_tf_idf_and_has_length_1() -> None:
@@ -38,6 +38,15 @@ def test_lists_and_texts_with_borders_are_sets_of_categories() -> None:
 def test_numbers_fall_into_bins_that_hold_equally_many() -> None:
     assert rows(price=[1, 2, 30, 4000]) == [[1, 0], [1, 0], [0, 1], [0, 1]]
     assert rows(price=[1.0, np.nan, np.inf, 7.0])[1:3] == [[0, 0], [0, 0]]
+
+
+def test_features_are_named_after_their_columns_and_what_they_stand_for() -> None:
+    table = pd.DataFrame({"title": ["tea pot", "pot"], "genres": ["a|b", None], "price": [1.0, 30.0], "is_new": [True, False]})
+    _, names = feature_matrix(table, EQUAL)
+    words = ["title: pot", "title: tea", "genres: a", "genres: b"]
+    assert names == [*words, "price: below 15.5", "price: 15.5 and above", "is_new: False", "is_new: True"]
+    _, names = feature_matrix(pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0]}), FeatureWeights(num_bins=4))
+    assert names == ["price: below 1.75", "price: 1.75 to 2.5", "price: 2.5 to 3.25", "price: 3.25 and above"]
 
 
 def test_what_all_rows_share_says_nothing() -> None:

@@ -72,6 +72,16 @@ def test_a_model_with_contributions_names_item_and_share() -> None:
     assert told["generator"].tolist() == ["item_knn"]
 
 
+def test_a_model_of_descriptions_names_the_attribute_that_speaks_most_for_an_item() -> None:
+    items = pd.DataFrame({"item_id": ["apple", "pear", "saw", "plum"], "categories": [["fruit"], ["fruit"], ["tool"], ["fruit"]]})
+    blend = build_model("blend", generators=[{"name": "content"}, {"name": "popularity"}], weights=[9.0, 1.0])
+    model = blend.fit(DATA, items=items)
+    told = evidence(model, model.recommend(["eva"], k=8), titles={"apple": "A red apple"}).set_index("item_id")  # eva: apple fig
+    assert told.loc["pear", ["generator", "attribute", "attribute_share"]].tolist() == ["content", "categories: fruit", 1.0]
+    assert told.loc["pear", "reason"] == "because of A red apple (categories: fruit)"
+    assert told.loc["saw", "attribute"] is None and np.isnan(told.loc["saw", "attribute_share"])
+
+
 def test_a_fallback_says_popular() -> None:
     model = build_model("item_knn").fit(DATA)
     told = evidence(model, model.recommend(["nobody"], k=2))
@@ -103,4 +113,6 @@ def test_a_model_without_contributions_is_tested_by_deletion() -> None:
 
 def test_no_lists_have_no_evidence() -> None:
     model = build_model("item_knn").fit(DATA)
-    assert evidence(model, model.recommend([], k=3)).columns.tolist()[-4:] == ["generator", "because", "share", "reason"]
+    assert evidence(model, model.recommend([], k=3)).columns.tolist()[5:] == [
+        *("generator", "because", "share", "attribute", "attribute_share", "reason"),
+    ]

@@ -140,7 +140,7 @@ class Als(FactorModel):
         """Return features with a column of ones, which is 0 where nothing is known."""
         if table is None or len(table) == 0:
             return None
-        features = feature_matrix(table.reindex(ids), self.config)
+        features = feature_matrix(table.reindex(ids), self.config)[0]
         is_described = (np.diff(features.indptr) > 0).astype(np.float32)
         described: csr_array = hstack([features, is_described[:, None]], format="csr", dtype=np.float32)
         return described

@@ -191,6 +191,13 @@ class Model(ABC):
         """
         raise CapabilityError(f"the model {self.name!r} has no exact contributions", next_step="show the source instead")
 
+    def explain_attributes(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
+        """Name the attribute, such as a category, that contributes most to each pair: ``user_id, item_id, attribute, share``.
+
+        Raises CapabilityError where the model knows no attributes, or not what each adds.
+        """
+        raise CapabilityError(f"the model {self.name!r} has no contributions of attributes", next_step="use explain(pairs)")
+
     def similar_items(self, item_ids: Iterable[Any], *, k: int = 10) -> pd.DataFrame:  # Any: see Ids
         """List the ``k`` items most like each: ``item_id, similar_item_id, score, rank``. Unknown items are left out.
 

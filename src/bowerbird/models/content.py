@@ -4,8 +4,8 @@
     score(u, i) = p[u] . v[i]
 
 v[i] describes the item by its text, categories and numbers, and has length 1 (see ``features``): so the score is the mean
-cosine with the past, and each past item's part of it is exact. Age is counted from the user's newest event; the time of the
-request would change nothing. With ``encoder`` a sentence model reads title and description, and
+cosine with the past, and the parts of it that each past item and each attribute add are exact. Age is counted from the user's
+newest event; the time of the request would change nothing. With ``encoder`` a sentence model reads title and description, and
 
     v[i] = (a[i], text_weight * s[i]), brought to length 1
 
@@ -17,6 +17,7 @@ Pazzani and Billsus, "Content-based recommendation systems", 2007. B users of a 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
@@ -25,9 +26,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import coo_array, csr_array, diags_array, hstack
 
-from bowerbird.columns import DESCRIPTION, ITEM_ID, TITLE
+from bowerbird.columns import ATTRIBUTE, DESCRIPTION, ITEM_ID, TITLE
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.models.alike import alike
 from bowerbird.models.base import Arrays, Histories, ModelConfig
@@ -37,6 +38,8 @@ from bowerbird.models.linear import AdditiveModel, Contributions, pack, state_ma
 from bowerbird.models.topk import Scores
 
 BLOCK = 256  # texts that are encoded together; its square: pairs that are compared together
+
+TEXT = "text"  # what the encoder read, as an attribute; and all attributes of a model that was saved without their names
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +72,12 @@ class Content(AdditiveModel):
         self._describe(known.reindex(self.data.item_ids))
 
     def _describe(self, table: pd.DataFrame) -> None:
-        """Make the vectors of all items: ``_sparse`` (N x F) and, of the encoder, ``_dense`` [N, D]."""
+        """Make the vectors of all items: ``_sparse`` (N x F), F names and, of the encoder, ``_dense`` [N, D]."""
         config = self.config
         if config.encoder is None:
-            self._sparse, self._dense = feature_matrix(table, config), np.zeros((len(table), 0), np.float32)
+            (self._sparse, self._names), self._dense = feature_matrix(table, config), np.zeros((len(table), 0), np.float32)
             return
-        attributes = feature_matrix(table.drop(columns=[TITLE, DESCRIPTION], errors="ignore"), config)
+        attributes, self._names = feature_matrix(table.drop(columns=[TITLE, DESCRIPTION], errors="ignore"), config)
         sentences_ND = config.text_weight * encode(_texts(table), config.encoder)
         norms_N = np.sqrt(np.asarray(attributes.power(2).sum(axis=1)).ravel() + (sentences_ND**2).sum(axis=1))
         scale_N = 1 / np.where(norms_N > 0, norms_N, 1.0)
@@ -113,6 +116,22 @@ class Content(AdditiveModel):
             cosines[block] = sparse + np.einsum("pd,pd->p", self._dense[past], self._dense[new], dtype=np.float64)
         return coo_array((parts.data * cosines, (parts.row, parts.col)), shape=parts.shape).tocsr()
 
+    def explain_attributes(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
+        """Name the word, category or range of numbers that adds most to each pair: ``user_id, item_id, attribute, share``.
+
+        An attribute counts by how much of it the user's past has, and the item. With an encoder, ``text`` is all of the texts.
+        """
+        names = np.asarray([*self._names, TEXT], object)
+        return self._name_largest(pairs, history, self._attribute_contributions, names, ATTRIBUTE)
+
+    def _attribute_contributions(self, histories: Histories, places: NDArray[np.int64], items: NDArray[np.int64]) -> csr_array:
+        """Return what each attribute adds to pairs, and the sentence vectors as one column more; P x (F + 1)."""
+        state = self._state(histories)
+        sparse = (state @ self._sparse)[places].multiply(self._sparse[items])
+        profiles_BD = state @ self._dense.astype(np.float64)
+        texts_P = np.einsum("pd,pd->p", profiles_BD[places], self._dense[items], dtype=np.float64)
+        return hstack([sparse, csr_array(texts_P[:, None])], format="csr")
+
     def similar_items(self, item_ids: Iterable[Any], *, k: int = 10) -> pd.DataFrame:  # Any: see Ids
         """List the ``k`` items with the highest cosine to each: ``item_id, similar_item_id, score, rank``."""
         return alike(item_ids, self.data.item_index, self._similarity, k=k, column=ITEM_ID)
@@ -121,11 +140,13 @@ class Content(AdditiveModel):
         return self._cosines(self._sparse[codes], self._dense[codes].astype(np.float64))
 
     def _arrays(self) -> Arrays:
-        return pack(self._sparse, "sparse") | {"dense": self._dense}
+        names = np.frombuffer(json.dumps(self._names).encode(), np.uint8)
+        return pack(self._sparse, "sparse") | {"dense": self._dense, "names": names}
 
     def _restore(self, arrays: Arrays) -> None:
         self._dense = arrays["dense"]
         self._sparse = unpack(arrays, "sparse")
+        self._names = json.loads(arrays["names"].tobytes()) if "names" in arrays else [TEXT] * self._sparse.shape[1]
 
 
 def encode(texts: list[str], encoder: str) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
@@ -48,20 +49,25 @@ class FeatureWeights(ModelConfig):
     """Bins for a column of numbers."""
 
 
-def feature_matrix(table: pd.DataFrame, weights: FeatureWeights, *, texts: Iterable[str] = TEXTS) -> csr_array:
-    """Describe each row of ``table``, all columns of which are features, by a vector of length 1 or 0; N x F."""
-    parts = [csr_array((len(table), 0))]
+def feature_matrix(table: pd.DataFrame, weights: FeatureWeights, *, texts: Iterable[str] = TEXTS) -> tuple[csr_array, list[str]]:
+    """Describe each row of ``table``, all columns of which are features, by a vector of length 1 or 0; N x F, and F names."""
+    parts, names = [csr_array((len(table), 0))], list[str]()
     for name in table.columns:
         column = table[name]
         if name in TIMES or pd.api.types.is_datetime64_any_dtype(column) or column.isna().all():
             continue
+        weight, labels = weights.category_weight, None
         if name in texts:
-            parts.append(weights.text_weight * _tf_idf([tokenize(str(text)) for text in column.fillna("")]))
+            weight, bags = weights.text_weight, [tokenize(str(text)) for text in column.fillna("")]
         elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            parts.append(weights.number_weight * _tf_idf(_bins(column, weights.num_bins)))
+            weight = weights.number_weight
+            bags, labels = _bins(column, weights.num_bins)
         else:
-            parts.append(weights.category_weight * _tf_idf([_categories(value) for value in column]))
-    return unit_rows(hstack(parts, format="csr"))
+            bags = [_categories(value) for value in column]
+        matrix, terms = _tf_idf(bags)
+        parts.append(weight * matrix)
+        names += [f"{name}: {term if labels is None else labels[int(term)]}" for term in terms]
+    return unit_rows(hstack(parts, format="csr")), names
 
 
 def unit_rows(matrix: csr_array) -> csr_array:
@@ -72,24 +78,26 @@ def unit_rows(matrix: csr_array) -> csr_array:
     return scaled
 
 
-def _tf_idf(bags: list[list[str]]) -> csr_array:
-    """Weigh the terms of each row as the module's formula says; rows of length 1, columns by term in order."""
+def _tf_idf(bags: list[list[str]]) -> tuple[csr_array, list[str]]:
+    """Weigh the terms of each row as the module's formula says; rows of length 1, columns by term in order, and the terms."""
     rows = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
     codes, terms = pd.factorize(np.asarray([term for bag in bags for term in bag], object), sort=True)
     counts = coo_array((np.ones(len(rows)), (rows, codes)), shape=(len(bags), len(terms))).tocsr()
     idf = np.log((1 + len(bags)) / (1 + np.bincount(counts.indices, minlength=len(terms))))
     counts.data = (1 + np.log(counts.data)) * idf[counts.indices]
     counts.eliminate_zeros()
-    return unit_rows(counts)
+    return unit_rows(counts), list(terms)
 
 
-def _bins(column: pd.Series[Any], num_bins: int) -> list[list[str]]:  # Any: numbers
-    """Cut numbers at the quantiles; equal numbers share a bin."""
+def _bins(column: pd.Series[Any], num_bins: int) -> tuple[list[list[str]], list[str]]:  # Any: numbers
+    """Cut numbers at the quantiles; equal numbers share a bin. Return each row's bin, and what the bins are called."""
     values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
     is_there = np.isfinite(values)
     borders = np.unique(np.quantile(values[is_there], np.arange(1, num_bins) / num_bins)) if is_there.any() else values[:0]
     places = np.searchsorted(borders, values, side="right")
-    return [[str(place)] if there else [] for place, there in zip(places, is_there, strict=True)]
+    bags = [[str(place)] if there else [] for place, there in zip(places, is_there, strict=True)]
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(borders)]
+    return bags, [f"below {borders[0]:g}", *between, f"{borders[-1]:g} and above"] if len(borders) else []
 
 
 def _categories(value: Any) -> list[str]:  # Any: a list, a text, or missing

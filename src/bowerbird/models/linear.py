@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from bowerbird.columns import ITEM_ID, USER_ID
-from bowerbird.data.interactions import Interactions
+from bowerbird.columns import BECAUSE, ITEM_ID, SHARE, USER_ID
+from bowerbird.data.interactions import Ids, Interactions
 from bowerbird.models.base import Arrays, Histories, Model
 from bowerbird.models.topk import Scores
 
@@ -38,15 +38,25 @@ class AdditiveModel(Model):
         ``share`` is its part of all that speaks for the item, in (0, 1]. Equal contributions are told apart by item id.
         Both are missing where nothing in the user's past speaks for the item.
         """
-        because: NDArray[Any] = np.full(len(pairs), None, object)  # Any: item ids
+        return self._name_largest(pairs, history, self._explainer(), self.data.item_ids, BECAUSE)
+
+    def _name_largest(
+        self,
+        pairs: pd.DataFrame,
+        history: Interactions | pd.DataFrame | None,
+        contributions: Contributions,
+        names: Ids,
+        column: str,
+    ) -> pd.DataFrame:
+        """Name what contributes most to each pair, and its part of all that is above 0; ``names`` are those of the columns."""
+        named: NDArray[Any] = np.full(len(pairs), None, object)  # Any: names
         share = np.full(len(pairs), np.nan)
-        contributions = self._explainer()
         for rows, places, items, histories in self._pair_blocks(pairs, history):
             found, best, part = _largest(contributions(histories, places, items))
-            because[rows[found]] = self.data.item_ids[best]
+            named[rows[found]] = names[best]
             share[rows[found]] = part
-        named = {USER_ID: pairs[USER_ID].to_numpy(), ITEM_ID: pairs[ITEM_ID].to_numpy()}
-        return pd.DataFrame(named | {"because": because, "share": share})
+        asked = {USER_ID: pairs[USER_ID].to_numpy(), ITEM_ID: pairs[ITEM_ID].to_numpy()}
+        return pd.DataFrame(asked | {column: named, SHARE: share})
 
 
 class LinearModel(AdditiveModel):

@@ -32,6 +32,7 @@ from bowerbird.warehouse.recommendation_checks import Check, check_recommendatio
 
 LISTS = "recommendations.parquet"
 SIMILAR = "similar_items.parquet"
+SIMILAR_POOL = 5
 USERS_A_CHUNK = 20_000
 USERS_COMPARED = 1_000
 
@@ -67,7 +68,7 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
             told = told.reindex(columns=RECOMMENDATIONS.names)
             writer.write_table(pa.Table.from_pandas(told, schema=RECOMMENDATIONS, preserve_index=False))
     unfinished.rename(path)
-    _write_similar_items(model, run.folder / SIMILAR, k=k)
+    _write_similar_items(model, run.folder / SIMILAR, k=k, allowed=allowed)
     kept = run.folder / MODEL
     if not kept.exists():
         shutil.copytree(refitted.folder, kept)
@@ -81,14 +82,20 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
     )
 
 
-def _write_similar_items(model: Model, path: Path, *, k: int) -> None:
-    """Keep which items are alike, where the model or one inside it compares items; the first that does is asked."""
+def _write_similar_items(model: Model, path: Path, *, k: int, allowed: list[str] | None) -> None:
+    """Keep which items are alike, where the model or one inside it compares items; the first that does is asked.
+
+    An item that may not be recommended is like no other: of the ``SIMILAR_POOL * k`` most alike, the allowed ones are kept.
+    """
     for one in (model, *(model.generators if isinstance(model, Composite) else ())):
         try:
-            similar = one.similar_items(one.data.item_ids, k=k)
+            similar = one.similar_items(one.data.item_ids, k=k if allowed is None else SIMILAR_POOL * k)
         except CapabilityError:
             continue
-        similar.to_parquet(path, index=False)
+        if allowed is not None:
+            similar = similar[similar[f"similar_{ITEM_ID}"].isin(allowed)]
+            similar = similar.assign(**{RANK: (similar.groupby(ITEM_ID).cumcount() + 1).astype("int32")})
+        similar[similar[RANK] <= k].to_parquet(path, index=False)
         return
 
 

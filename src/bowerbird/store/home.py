@@ -80,6 +80,8 @@ RECOMMENDATIONS = pa.schema(
         (c.GENERATOR, TEXT),
         (c.BECAUSE, TEXT),
         (c.SHARE, NUMBER),
+        (c.ATTRIBUTE, TEXT),
+        (c.ATTRIBUTE_SHARE, NUMBER),
         (c.REASON, TEXT),
         (c.PROPENSITY, NUMBER),
     ]

@@ -118,6 +118,17 @@ class StateConformance(Subject):
             assert why["because"].isna().all()
             assert why["share"].isna().all()
 
+    def test_attributes_have_shares_or_the_model_says_that_it_names_none(self, fitted: Model) -> None:
+        pairs = pd.DataFrame({USER_ID: ["ann", "bob", "nobody", "ann"], ITEM_ID: ["plum", "fig", "saw", "comet"]})
+        try:
+            why = fitted.explain_attributes(pairs)
+        except CapabilityError:
+            return
+        assert list(why.columns) == [USER_ID, ITEM_ID, "attribute", "share"]
+        assert why["attribute"].isna().equals(why["share"].isna())
+        assert why["share"].dropna().between(0, 1 + 1e-9, inclusive="right").all()
+        assert why["attribute"].isna().tolist()[2:] == [True, True], "nobody has a past, and nobody knows a comet"
+
     def test_pairs_without_ids_are_an_error(self, fitted: Model) -> None:
         with pytest.raises(DataError, match="item_id"):
             fitted.score(pd.DataFrame({USER_ID: ["ann"]}))
