@@ -37,6 +37,8 @@ Candidate = Literal[
     "neural_cf",
     "personal_frequency",
     "popularity",
+    "popularity_by_category",
+    "popularity_by_segment",
     "random",
     "sasrec",
     "slim",

@@ -28,6 +28,8 @@ MODELS = {
     "neural_cf": "NeuralCf",
     "personal_frequency": "PersonalFrequency",
     "popularity": "Popularity",
+    "popularity_by_category": "PopularityByCategory",
+    "popularity_by_segment": "PopularityBySegment",
     "random": "Random",
     "sasrec": "Sasrec",
     "slim": "Slim",

@@ -24,15 +24,21 @@ def recent_popularity(
     all_time = evidence.item_weights()
     if len(evidence) == 0 or all_time.max() == 0:
         return all_time
-    kept = evidence.select(evidence.timestamps >= _window_start(evidence, days, min_events))
-    weights = kept.weights
-    if half_life_days is not None:
-        ages = (evidence.last_timestamp - kept.timestamps) / (half_life_days * MICROSECONDS_A_DAY)
-        weights = weights * np.exp2(-ages)
-    recent = np.bincount(kept.items, weights, minlength=data.num_items)
+    weights = recent_weights(evidence, days=days, min_events=min_events, half_life_days=half_life_days)
+    recent = np.bincount(evidence.items, weights, minlength=data.num_items)
     smallest = recent[recent > 0].min(initial=1.0)
     popularity: NDArray[np.float64] = recent + all_time * (TIE_BREAK * smallest / all_time.max())
     return popularity
+
+
+def recent_weights(
+    evidence: Interactions, *, days: float | None, min_events: int, half_life_days: float | None
+) -> NDArray[np.float64]:
+    """Return what each event counts, 0 before the window; arguments as of ``recent_popularity``, and one event at least."""
+    weights = np.where(evidence.timestamps >= _window_start(evidence, days, min_events), evidence.weights, 0.0)
+    if half_life_days is not None:
+        weights *= np.exp2((evidence.timestamps - evidence.last_timestamp) / (half_life_days * MICROSECONDS_A_DAY))
+    return weights
 
 
 def _window_start(evidence: Interactions, days: float | None, min_events: int) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bowerbird.data.interactions import Interactions
@@ -30,6 +31,11 @@ class PopularityConfig(ModelConfig):
     """An event's weight is halved for each such time; no decay where absent."""
 
 
+def counted(data: Interactions, config: PopularityConfig) -> NDArray[np.float64]:
+    """Return the popularity of all items that the formula gives; [N]."""
+    return recent_popularity(data, days=config.window_days, min_events=config.min_events, half_life_days=config.half_life_days)
+
+
 class Popularity(Model):
     """The items with the most evidence; users without history get the same list, as ``fallback``."""
 
@@ -38,12 +44,7 @@ class Popularity(Model):
     config: PopularityConfig
 
     def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
-        self._popularity = recent_popularity(
-            data,
-            days=self.config.window_days,
-            min_events=self.config.min_events,
-            half_life_days=self.config.half_life_days,
-        )
+        self._popularity = counted(data, self.config)
 
     def _score(self, histories: Histories, at: int) -> Scores:
         scores_N = np.where(self._popularity > 0, self._popularity, -np.inf)

@@ -87,6 +87,13 @@ def load_items(run: Run) -> pd.DataFrame | None:
     return items if len(items) else None
 
 
+def load_users(run: Run) -> pd.DataFrame | None:
+    """Read what is known of users beside their events; None where nothing is."""
+    with reading(run) as con:
+        users: pd.DataFrame = con.execute("select * from users order by user_id").df()
+    return users if len(users) else None
+
+
 def load_targets(run: Run, window: Window) -> pd.DataFrame:
     """Read what has to be found: ``user_id, item_id, is_repeat``, one row a pair; found once a run, for all models.
 

@@ -27,6 +27,7 @@ from bowerbird.pipeline.prepare import (
     load_cut,
     load_items,
     load_targets,
+    load_users,
     reading,
     window_folder,
 )
@@ -177,7 +178,7 @@ def fit(run: Run, spec: Spec, cut: Cut) -> Fitted:
         model = build_model(spec.name, seed=run.recipe.seed, **config)
         if model.foretells_targets:
             data = replace(data, labels=is_target.astype(np.float64))
-        model.fit(data, items=load_items(run)).save(folder)
+        model.fit(data, items=load_items(run), users=load_users(run)).save(folder)
     return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
 
 
@@ -189,9 +190,8 @@ def model_folder(run: Run, spec: Spec, cut: Cut) -> Path:
 def fit_key(run: Run, spec: Spec, cut: Cut) -> str:
     """Return what a fit depends on, as a checksum: data, what the recipe makes of it, model, seed, cut, code, packages."""
     recipe, home = run.recipe, run.home
-    data = [
-        [name, table.open().metadata().id, run.versions[name]] for name, table in (("events", home.events), ("items", home.items))
-    ]
+    read = {"events": home.events, "items": home.items, "users": home.users}
+    data = [[name, table.open().metadata().id, run.versions[name]] for name, table in read.items()]
     meaning = [recipe.source.model_dump(mode="json"), recipe.target and recipe.target.model_dump(mode="json")]
     model = [spec.name, spec.config if spec.frozen is None else spec.frozen, recipe.seed]
     return digest([data, meaning, model, cut.model_dump(), environment()])

@@ -22,7 +22,13 @@ from bowerbird.models.composite import Composite
 from bowerbird.models.deletion import explain_by_deletion
 from bowerbird.recipe_rules import PINNED
 
-WORDS = {FALLBACK: "popular", PINNED: "pinned", "popularity": "popular", "random": "by chance"}
+WORDS = {
+    FALLBACK: "popular",
+    PINNED: "pinned",
+    "popularity": "popular",
+    "popularity_by_segment": "popular in the segment",
+    "random": "by chance",
+}
 """What needs no past item, and what is said instead."""
 NOTHING = {BECAUSE: None, SHARE: np.nan, ATTRIBUTE: None, ATTRIBUTE_SHARE: np.nan}
 FOUND = (GENERATOR, *NOTHING)
