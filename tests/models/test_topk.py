@@ -16,6 +16,16 @@ def test_what_is_minus_infinite_is_never_chosen() -> None:
     assert values.tolist() == [[0, -np.inf], [-np.inf, -np.inf]]
 
 
+@pytest.mark.parametrize("num_items", [1, 6, 500])
+def test_what_is_no_number_is_never_chosen(num_items: int) -> None:
+    scores_BN = np.random.default_rng(0).random((30, num_items))
+    hidden_BN = np.random.default_rng(1).random(scores_BN.shape) < 0.3
+    codes, values = top_k(np.where(hidden_BN, np.nan, scores_BN), 4)
+    expected_codes, expected_values = top_k(np.where(hidden_BN, -np.inf, scores_BN), 4)
+    assert (codes == expected_codes).all()
+    assert (values == expected_values).all()
+
+
 def test_k_beyond_the_items_gives_all_items() -> None:
     assert top_k(np.asarray([[1.0, 2.0]]), 5)[0].tolist() == [[1, 0]]
 

@@ -31,7 +31,7 @@ __all__ = ["FALLBACK", "Arrays", "Curve", "Histories", "Model", "ModelConfig", "
 
 FALLBACK = "fallback"
 BLOCK = 256
-BLOCK_SCORES = 2**24  # a block of users holds at most so many scores, to bound the memory
+
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]  # Any: whatever a model keeps
 Lists = tuple[NDArray[np.int64], Scores, NDArray[np.bool_]]  # item codes, scores, filled by popularity; each [B, K]
@@ -59,6 +59,8 @@ class Model(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
+    block_scores: ClassVar[int] = 2**21
+    """A block of users has at most so many scores, but for a single user: they stay near the cache, and memory is bounded."""
     foretells_targets: ClassVar[bool] = False
     """Whether labels of the events tell which of them count as success, where a run knows that."""
 
@@ -285,7 +287,7 @@ class Model(ABC):
 
     def _blocks(self, ids: pd.Index[Any], reader: HistoryReader) -> Iterator[tuple[slice, Histories]]:  # Any: see Ids
         """Cut the users into blocks and find the history of each."""
-        size = max(1, min(BLOCK, BLOCK_SCORES // self.data.num_items))
+        size = max(1, min(BLOCK, self.block_scores // self.data.num_items))
         for start in range(0, len(ids), size):
             block = slice(start, min(start + size, len(ids)))
             yield block, reader.read(ids[block])
@@ -321,9 +323,7 @@ class Model(ABC):
 
         A subclass may find the same items in a faster way.
         """
-        scores_BN = np.array(self._score(histories, at))
-        if np.isnan(scores_BN.max()):
-            scores_BN[np.isnan(scores_BN)] = -np.inf
+        scores_BN = np.require(self._score(histories, at), requirements=["OWNDATA", "WRITEABLE"])
         bar(scores_BN)
         return top_k(scores_BN, k)
 

@@ -32,6 +32,8 @@ UNIT_ROUNDOFF = 2.0**-24
 class FactorModel(Model):
     """A model that keeps a vector for each user and item."""
 
+    block_scores = 2**24  # a strip at a time is what lists need
+
     @abstractmethod
     def _fold_in(self, histories: Histories) -> NDArray[np.float64]:
         """Make vectors from histories alone; [B, D], zeros where there is no evidence.

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
+from scipy.sparse._sparsetools import csr_matmat
 
 from bowerbird.columns import BECAUSE, ITEM_ID, SHARE, USER_ID
 from bowerbird.data.interactions import Ids, Interactions
@@ -69,10 +70,10 @@ class LinearModel(AdditiveModel):
         """Return what a user's past says, B x N, entries above 0."""
 
     def _score(self, histories: Histories, at: int) -> Scores:
-        product = self._state(histories) @ self._matrix
-        scores_BN: Scores = product if isinstance(product, np.ndarray) else product.toarray()
-        scores_BN[scores_BN <= 0] = -np.inf
-        return scores_BN
+        if isinstance(self._matrix, np.ndarray):
+            product_BN = self._state(histories) @ self._matrix
+            return np.where(product_BN > 0, product_BN, -np.inf)
+        return spread_product(self._state(histories), self._matrix)
 
     def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
         """Add events and count anew on the union of events, which is what a full fit does."""
@@ -112,6 +113,30 @@ def had_matrix(histories: Histories, num_items: int) -> csr_array:
     had = state_matrix(histories, np.ones(len(histories.items)), num_items)
     had.data[:] = 1.0
     return had
+
+
+def spread_product(left: csr_array, right: csr_array) -> Scores:
+    """Multiply sparse matrices into a dense block of scores, -inf where the product has nothing above 0; [B, N].
+
+    scipy counts the entries of a product before it multiplies, in a third of the time. They are at most as many as
+    multiplications, so this calls what multiplies alone; entries, their order and their sums are those of ``left @ right``.
+    """
+    num_rows, num_items = left.shape[0], right.shape[1]
+    most = min(int(np.diff(right.indptr)[left.indices].sum()), num_rows * num_items)
+    index = np.int32 if max(most, left.nnz, right.nnz) <= np.iinfo(np.int32).max else np.int64
+    dtype = np.result_type(left.dtype, right.dtype)
+    indptr, indices, data = np.empty(num_rows + 1, index), np.empty(most, index), np.empty(most, dtype)
+    factors = [
+        part.astype(kind, copy=False)
+        for matrix in (left, right)
+        for part, kind in ((matrix.indptr, index), (matrix.indices, index), (matrix.data, dtype))
+    ]
+    csr_matmat(num_rows, num_items, *factors, indptr, indices, data)
+    places = np.repeat(np.arange(num_rows) * num_items, np.diff(indptr)) + indices[: indptr[-1]]
+    values = data[: indptr[-1]]
+    scores_BN = np.full((num_rows, num_items), -np.inf, dtype)
+    scores_BN.reshape(-1)[places] = np.where(values > 0, values, -np.inf)
+    return scores_BN
 
 
 def pack(matrix: csr_array, name: str) -> Arrays:

@@ -94,8 +94,8 @@ def nearest_items(x: csr_array, similarity: Similarity, *, num_neighbors: int) -
         _add_panel(found, ranked, width, similarity, start)
         ranked, start = ranked[:, width:], start + width
     _add_tail(found, ranked, similarity, start)
-    matrix = found.nearest().tocoo()
-    return csr_array((matrix.data.astype(np.float64), (order[matrix.row], order[matrix.col])), shape=matrix.shape)
+    matrix, codes = found.nearest().tocoo(), order.astype(np.int32)  # a product with wider indices would narrow them anew
+    return csr_array((matrix.data.astype(np.float64), (codes[matrix.row], codes[matrix.col])), shape=matrix.shape)
 
 
 def nearest_to(

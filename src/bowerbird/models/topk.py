@@ -22,12 +22,14 @@ MANY = 4  # values for each place that reach the floor: so many are due to ties
 def top_k(scores_BN: Scores, k: int) -> tuple[NDArray[np.int64], Scores]:
     """Return item codes and scores of the best ``k`` items of each row, best first.
 
-    B rows, N items. Entries of -inf are never chosen: such places hold code -1 and score -inf. Equal scores are ordered
-    by item code. NaN is not allowed.
+    B rows, N items. Entries of -inf or NaN are never chosen: such places hold code -1 and score -inf. Equal scores are
+    ordered by item code.
     """
     scores_BN = np.ascontiguousarray(scores_BN)
     width = min(k, scores_BN.shape[1])
     maxima_BC = chunk_maxima(scores_BN, width)
+    if np.isnan(maxima_BC).any():
+        return top_k(np.where(np.isnan(scores_BN), -np.inf, scores_BN), k)
     floors_B1 = floors(maxima_BC, width)
     if np.count_nonzero(maxima_BC >= floors_B1) <= MANY * width * len(scores_BN):
         places = np.sort(reaching(scores_BN, floors_B1, maxima_BC))

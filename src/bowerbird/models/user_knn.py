@@ -22,7 +22,7 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from bowerbird.models.base import Histories
-from bowerbird.models.linear import state_matrix
+from bowerbird.models.linear import spread_product, state_matrix
 from bowerbird.models.neighbours import Similarity, cosine, jaccard
 from bowerbird.models.topk import Scores
 from bowerbird.models.user_neighbours import UserNeighbourConfig, UserNeighbourModel
@@ -49,9 +49,7 @@ class UserKnn(UserNeighbourModel):
     config: UserKnnConfig
 
     def _score(self, histories: Histories, at: int) -> Scores:
-        scores_BN: Scores = (self._neighbours(histories) @ self._vectors_UN).toarray()
-        scores_BN[scores_BN <= 0] = -np.inf
-        return scores_BN
+        return spread_product(self._neighbours(histories), self._vectors_UN)
 
     def _vectors(self, histories: Histories) -> csr_array:
         past = histories.evidence().last(self.config.max_history)
