@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bowerbird.errors import DataError, LeakError, LockedError, StoppedError, UserError
+from bowerbird.errors import DataError, DiskFullError, LeakError, LockedError, StoppedError, UserError
 from bowerbird.evaluation import protocol
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.release import approve
@@ -253,7 +253,7 @@ def test_a_failed_run_leaves_its_reason_and_the_next_one_goes_through(
 
     with monkeypatch.context() as patch:
         patch.setattr(prove, "score", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(DiskFullError, match=r"the disk that holds the home folder .* is full"):
             run_all(home, shop_recipe(), source)
     (failed,) = home.runs.glob("*/outcome.json")
     assert read_json(failed)["outcome"] == "failed"

@@ -111,7 +111,7 @@ def publish(
     ------
     PublishConflictError
         Where the handle is stale.
-    HomeError
+    HomeError, DiskFullError
         Where the disk does not take the set.
     """
     done = of_run(home, run_id)

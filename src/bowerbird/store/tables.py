@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from bowerbird.errors import HomeError, PublishConflictError
+from bowerbird.errors import DiskFullError, HomeError, PublishConflictError
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,7 +79,7 @@ class Table:
 
         Raises
         ------
-        HomeError
+        HomeError, DiskFullError
             Where the disk does not take them; the table is as it was.
         """
         from deltalake import CommitProperties, write_deltalake
@@ -98,7 +98,7 @@ class Table:
         ------
         PublishConflictError
             Where the handle is stale.
-        HomeError
+        HomeError, DiskFullError
             Where the disk does not take the rows; the table is as it was.
         """
         from deltalake import CommitProperties, write_deltalake
@@ -124,7 +124,7 @@ class Table:
         ------
         PublishConflictError
             Where somebody has committed in between.
-        HomeError
+        HomeError, DiskFullError
             Where files of that version are gone, or the disk does not take the commit.
         """
         from deltalake import CommitProperties
@@ -153,7 +153,7 @@ class Table:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what the operating system refused, however Delta wraps it, into a HomeError.
+    """Turn what the operating system refused, however Delta wraps it, into a HomeError, or a DiskFullError where that is why.
 
     Files that a failed commit has written stay, for another writer's may be among them: nothing refers to them.
     """
@@ -165,9 +165,10 @@ def _told(path: Path) -> Iterator[None]:
         if "os error" not in str(error):
             raise
         said = " ".join(COLOURS.sub("", str(error)).split())
-        raise HomeError(
+        is_full = DiskFullError.is_told_by(error)
+        raise (DiskFullError if is_full else HomeError)(
             f"cannot write the table {str(path)!r}, which is as it was: {said}",
-            next_step="free space or give permission, then run again",
+            next_step=f"{'free some space' if is_full else 'give permission'} and run again",
         ) from error
 
 
