@@ -18,7 +18,7 @@ from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import current, history, rollback
-from bowerbird.store.runs import read_json
+from bowerbird.store.runs import read_json, write_json
 from tests.conftest import shop_recipe, write_log
 
 
@@ -208,6 +208,16 @@ def test_rollback_brings_back_the_lists_of_before(home: Home, source: Path) -> N
 
     assert (made.version, made.rolled_back_to, made.by) == (3, 1, "Ada")
     pd.testing.assert_frame_equal(lists_of(home), before)
+
+
+def test_a_run_leaves_old_runs_their_words_alone(home: Home, source: Path) -> None:
+    old = home.runs / "20200101-000000-aaaaaa"
+    write_json(old / "outcome.json", {"outcome": "rejected"})
+    (old / "recommendations.parquet").write_text("x")
+
+    run_all(home, shop_recipe(), source)
+
+    assert [path.name for path in old.iterdir()] == ["outcome.json"]
 
 
 def test_a_user_sees_titles_and_why_and_a_stranger_what_is_popular(home: Home, source: Path) -> None:

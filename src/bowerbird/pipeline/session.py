@@ -15,8 +15,10 @@ from bowerbird.recipe import Recipe
 from bowerbird.settings import Settings
 from bowerbird.sources.ingest import ingest
 from bowerbird.sources.intake import IngestReport, TooManyRejectsError
+from bowerbird.store import retention
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
+from bowerbird.store.retention import Tidied
 from bowerbird.store.runs import OUTCOME, read_json, write_json
 
 INGEST = "ingest.json"
@@ -87,6 +89,11 @@ def _record_failure(run: Run, error: BaseException) -> None:
         write_json(run.folder / OUTCOME, outcome)
     except OSError as second:
         error.add_note(f"and the outcome could not be written: {second}")
+
+
+def tidy(run: Run) -> Tidied:
+    """Delete what is beyond the rollback horizon, at the end of a run that went well."""
+    return retention.tidy(run.home, retention_days=Settings().retention_days)
 
 
 def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
@@ -170,4 +177,5 @@ def ingest_only(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds
             report = ingest_source(run)
         outcome = outcome_of(run, "ingested") | {"sentence": "; ".join(report.messages)}
         write_json(run.folder / OUTCOME, outcome)
+        tidy(run)
         return outcome

@@ -6,7 +6,7 @@ Paths are joined by hand: ``DeltaTable.file_uris`` breaks on spaces and letters 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +145,26 @@ class Table:
                 f"files of version {version} of {self.path.name!r} are gone", next_step="choose a newer version"
             ) from error
         return self.version()
+
+    def sweep(self, *, retention_days: int, keep: Collection[int] = ()) -> int:
+        """Delete the files that neither a version of the last days shows nor one to ``keep``; return how many.
+
+        Files that no commit knows, as a full disk leaves them, go when they are as old. No commit is made. The caller holds
+        the lock.
+        """
+        if not self.exists():
+            return 0
+        names = self.open().vacuum(
+            retention_hours=24 * retention_days,
+            dry_run=True,  # a vacuum of Delta's own makes two commits
+            enforce_retention_duration=False,  # the setting may be shorter than the one that the table was created with
+            full=True,
+            keep_versions=sorted(keep) or None,
+        )
+        left = [path for path in (self.path / unquote(name) for name in names) if path.exists()]
+        for path in left:
+            path.unlink()
+        return len(left)
 
     def commits(self) -> list[dict[str, Any]]:  # Any: JSON
         """Return what is known of each commit, newest first."""
