@@ -44,6 +44,7 @@ Candidate = Literal[
     "slim",
     "tifu_knn",
     "two_stage",
+    "two_tower",
     "user_knn",
 ]
 
