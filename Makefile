@@ -56,7 +56,7 @@ bench: $(STAMP)  ## list the benchmarks; NAME=features runs one, ARGS="..." go t
 ifdef NAME
 	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 else
-	@for file in $(filter-out benchmarks/machine.py,$(wildcard benchmarks/*.py)); do printf '%-16s %s\n' "$$(basename "$$file" .py)" "$$(sed -n '1s/"""//gp' "$$file")"; done
+	@for file in $(filter-out benchmarks/machine.py benchmarks/logs.py,$(wildcard benchmarks/*.py)); do printf '%-16s %s\n' "$$(basename "$$file" .py)" "$$(sed -n '1s/"""//gp' "$$file")"; done
 endif
 
 lock: $(STAMP)  ## make requirements.lock again from pyproject.toml, keeping the pins that still fit; UPGRADE=1 renews all

@@ -90,7 +90,7 @@ class FactorModel(Model):
             rows, places = np.divmod(reaching(rough_BS, floors_B1, maxima_BC), rough_BS.shape[1])
             codes = self._longest_M[start + places]
             best.add(rows, codes, self._exact(vectors_BD, rows, codes))
-        return best.codes_BK, best.values_BK
+        return best.lists()
 
     def _exact(self, vectors_BD: NDArray[np.float64], rows: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.float32]:
         """Score pairs of users of the block and items; a score depends on its pair alone."""

@@ -93,17 +93,32 @@ def ranked(places: NDArray[np.int64], values: Scores, shape: tuple[int, ...], wi
 
 
 class Best:
-    """The best k of each row so far, where candidates come bit by bit; lists are what ``top_k`` would give for all of them."""
+    """The best k of each row, where candidates come bit by bit; at last the lists are what ``top_k`` would give for all.
+
+    ``values_BK`` may lag behind: candidates are looked at together, once there are half as many as places, and in ``lists``.
+    """
 
     def __init__(self, num_rows: int, num_items: int, k: int) -> None:
         self._shape, self._width = (num_rows, num_items), min(k, num_items)
-        self.codes_BK = np.full((num_rows, self._width), -1)
+        self._codes_BK = np.full((num_rows, self._width), -1)
         self.values_BK: Scores = np.full((num_rows, self._width), -np.inf, np.float32)
+        self._waiting: list[tuple[NDArray[np.int64], Scores]] = []
 
     def add(self, rows: NDArray[np.int64], codes: NDArray[np.int64], values: Scores) -> None:
         """Take further values of rows and items, each pair at most once."""
-        kept, columns = np.nonzero(self.codes_BK >= 0)
-        places = np.concatenate([kept * self._shape[1] + self.codes_BK[kept, columns], rows * self._shape[1] + codes])
+        self._waiting.append((rows * self._shape[1] + codes, values))
+        if 2 * sum(len(values) for _, values in self._waiting) >= self._codes_BK.size:
+            self._look()
+
+    def lists(self) -> tuple[NDArray[np.int64], Scores]:
+        """Return codes and values of the best, as ``top_k`` does."""
+        self._look()
+        return self._codes_BK, self.values_BK
+
+    def _look(self) -> None:
+        rows, columns = np.nonzero(self._codes_BK >= 0)
+        self._waiting.append((rows * self._shape[1] + self._codes_BK[rows, columns], self.values_BK[rows, columns]))
+        places, values = map(np.concatenate, zip(*self._waiting, strict=True))
         order = np.argsort(places)
-        together = np.concatenate([self.values_BK[kept, columns], values])
-        self.codes_BK, self.values_BK = ranked(places[order], together[order], self._shape, self._width)
+        self._codes_BK, self.values_BK = ranked(places[order], values[order], self._shape, self._width)
+        self._waiting = []
