@@ -27,6 +27,7 @@ from bowerbird import Interactions, build_model
 from bowerbird.models.als import initial_vectors
 
 K = 10
+EVERYTHING = 1_000_000  # events of a user
 Top = NDArray[np.int64]  # item codes [U, K], -1 where a list ends before
 PROLOGUE = """
 import sys, numpy as np
@@ -46,8 +47,9 @@ class Log:
     peers: Path
 
     def ours(self, name: str, **config: Any) -> Top:  # Any: the model's config checks the values
-        """Fit one of our models and list for all users."""
+        """Fit one of our models and list for all users; places that popularity fills are left open."""
         lists = build_model(name, **config).fit(self.data).recommend(self.data.user_ids, k=K)
+        lists = lists[lists["source"] == name]
         top = np.full((self.data.num_users, K), -1)
         users = self.data.user_index.get_indexer(pd.Index(lists["user_id"]))
         top[users, lists["rank"] - 1] = self.data.item_index.get_indexer(pd.Index(lists["item_id"]))
@@ -79,7 +81,52 @@ top, _ = model.recommend(np.arange(X.shape[0]), X, N=10, recalculate_user=True) 
     return log.ours("als", solver="cholesky", **settings), log.peer("implicit", code, start=start)
 
 
-MODELS: dict[str, Callable[[Log], tuple[Top, Top]]] = {"als": als}
+def item_knn(log: Log) -> tuple[Top, Top]:
+    """implicit counts an item among its own neighbours, so it is asked for one more."""
+    code = """
+from implicit.nearest_neighbours import CosineRecommender
+model = CosineRecommender(K=101, num_threads=1)
+model.fit(X, show_progress=False)
+top, _ = model.recommend(np.arange(X.shape[0]), X, N=10)
+"""
+    return log.ours("item_knn", max_history=EVERYTHING, num_neighbors=100, shrinkage=0.0), log.peer("implicit", code)
+
+
+IRSPACK_TOP = """
+scores = model.get_score_remove_seen(np.arange(X.shape[0]))
+top = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+top[~(np.take_along_axis(scores, top, axis=1) > 0)] = -1
+"""
+
+
+def user_knn(log: Log) -> tuple[Top, Top]:
+    """irspack counts a user among its own neighbours, so it is asked for one more; its shrinkage is in units of x = 1."""
+    code = f"""
+from irspack import CosineUserKNNRecommender
+model = CosineUserKNNRecommender(X.astype(float), shrinkage=5.0, top_k=101, n_threads=1).learn()
+{IRSPACK_TOP}"""
+    return log.ours("user_knn", max_history=EVERYTHING, num_neighbors=100, shrinkage=5.0 * np.log(2) ** 2), log.peer(
+        "irspack", code
+    )
+
+
+def slim(log: Log) -> tuple[Top, Top]:
+    """irspack divides both penalties by the number of users, and looks at all items where ours looks at the nearest."""
+    code = f"""
+from irspack import SLIMRecommender
+alpha, l1_ratio = 150.0 / X.shape[0], 50.0 / 150.0
+model = SLIMRecommender(X.astype(float), alpha=alpha, l1_ratio=l1_ratio, tol=1e-6, n_iter=1000, n_threads=1).learn()
+{IRSPACK_TOP}"""
+    settings = {"regularization": 100.0, "l1_regularization": 50.0, "max_iterations": 1000, "max_history": EVERYTHING}
+    return log.ours("slim", num_neighbors=100, **settings), log.peer("irspack", code)
+
+
+MODELS: dict[str, Callable[[Log], tuple[Top, Top]]] = {
+    "als": als,
+    "item_knn": item_knn,
+    "slim": slim,
+    "user_knn": user_knn,
+}
 
 
 def overlap(first: Top, second: Top) -> float:

@@ -44,6 +44,7 @@ Candidate = Literal[
     "slim",
     "tifu_knn",
     "two_stage",
+    "two_tower",
     "user_knn",
 ]
 
@@ -128,5 +129,6 @@ def judge(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None) -> Ve
 
 
 def ended(run: Run, outcome: str) -> State[str]:
-    """Name the flow run's end after its outcome: a decision is no crash."""
+    """Tidy up, and name the flow run's end after its outcome: a decision is no crash."""
+    rows.tidy(run)
     return Completed(name=outcome.capitalize(), message=f"run {run.run_id}: {outcome}", data=run.run_id)

@@ -24,6 +24,14 @@ def ingest(run: Run) -> Run:
     return pin_versions(run)
 
 
+@retried("Delete what is beyond the rollback horizon")
+def tidy(run: Run) -> None:
+    """Delete files and folders that no rollback needs any more."""
+    tidied = session.tidy(run)
+    found = (tidied.num_files, tidied.num_runs, tidied.num_cached)
+    get_run_logger().info("%d files of tables, what %d runs have left beside their report, %d fits and results", *found)
+
+
 def _rows(report: IngestReport) -> list[dict[str, Any]]:  # Any: cells
     return [
         {

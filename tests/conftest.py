@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,29 @@ from bowerbird.store.home import Home
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUM_ITEMS = 30
+
+
+@contextmanager
+def mounted(place: Path, *, megabytes: int) -> Iterator[Path]:
+    """Mount a file system of a size, in memory, until the end of the block; skip the test where that is not allowed."""
+    place.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", place], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"mounting a small file system needs root on Linux: {error}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Write a file until the disk is full; return it."""
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
 
 
 def write_log(path: Path, *, num_users: int = 120, days: range = range(40), seed: int = 3) -> Path:

@@ -10,6 +10,7 @@ BowerbirdError
 │   └── MissingExtraError     an optional package that is not installed
 ├── StoppedError              too many rows were rejected                    exit code 5
 ├── LockedError               another run holds the home folder              exit code 6
+├── DiskFullError             the disk that holds the home folder is full    exit code 1
 ├── LeakError                 something at or after the cut-off was read     exit code 1
 ├── CheckError                recommendations that break their contract      exit code 1
 ├── TrainingError             a loss that is not finite any more             exit code 1
@@ -81,6 +82,15 @@ class LockedError(BowerbirdError):
     """Another run holds the home folder."""
 
     exit_code = 6
+
+
+class DiskFullError(BowerbirdError):
+    """The disk that holds the home folder is full."""
+
+    @staticmethod
+    def is_told_by(error: BaseException) -> bool:
+        """Tell whether an error says that a disk is full: the system's own, or as DuckDB, Delta and safetensors wrap it."""
+        return any(sign in str(error) for sign in ("No space left", "max_temp_directory_size"))
 
 
 class LeakError(BowerbirdError):

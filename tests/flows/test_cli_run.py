@@ -15,7 +15,7 @@ import pytest
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import history
-from tests.conftest import shop_recipe
+from tests.conftest import fill, mounted, shop_recipe
 from tests.flows.conftest import ROOT, bowerbird, clean_environment
 
 pytestmark = pytest.mark.slow
@@ -105,23 +105,56 @@ def test_a_second_run_ends_with_6_while_the_first_holds_the_home(tmp_path: Path,
     assert time.monotonic() - began < 20  # told before Prefect is imported; the bound allows for a busy machine
 
 
-@pytest.mark.parametrize("seconds", [4.0, 9.0, 14.0])
-def test_ctrl_c_ends_with_130_and_the_next_run_goes_through(tmp_path: Path, source: Path, seconds: float) -> None:
+def test_a_disk_that_fills_up_in_a_run_is_named_and_the_next_run_goes_through(tmp_path: Path, source: Path) -> None:
+    """The disk of the home, Prefect's database on it; ``tests/pipeline/test_full_disk.py`` goes through the steps."""
+    recipe = write_recipe(tmp_path / "small.toml")
+    with mounted(tmp_path / "small disk", megabytes=64) as disk:
+        home = disk / "home"
+        arguments = ["run", "--recipe", str(recipe), "--source", str(source), "--home", str(home), "--json"]
+        process = started(arguments)
+        await_step(process, "Let the gate decide")
+        filler = fill(disk)
+        out, told = process.communicate(timeout=120)
+
+        assert process.returncode == 1, told[-3000:]
+        error = json.loads(out)["error"]
+        assert error["kind"] == "DiskFullError" and str(home) in error["message"] and "free some space" in error["next"]
+        filler.unlink()
+        assert history(Home.open(home)) == []
+        again = bowerbird(*arguments)
+        assert again.returncode == 0, again.stderr[-3000:]
+
+
+def started(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bowerbird.cli", *arguments], cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def await_step(process: subprocess.Popen[str], name: str) -> None:
+    """Read what a run says until a step has ended."""
+    assert process.stderr is not None
+    assert any(name in line and "Finished" in line for line in process.stderr), f"{name} was not reached"
+
+
+@pytest.mark.parametrize("after", ["Bring the rows in", "Build the features", "Let the gate decide", "Check the lists"])
+def test_ctrl_c_ends_with_130_and_the_next_run_goes_through(tmp_path: Path, source: Path, after: str) -> None:
+    """Ctrl-C as the next step begins; ``tests/pipeline/test_interrupted.py`` goes through all steps without Prefect."""
     recipe, home = write_recipe(tmp_path / "small.toml"), tmp_path / "home"
     arguments = ["run", "--recipe", str(recipe), "--source", str(source), "--home", str(home), "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bowerbird.cli", *arguments], cwd=ROOT, env=clean_environment(), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    time.sleep(seconds)
+    process = started(arguments)
+    await_step(process, after)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, told = process.communicate(timeout=60)
 
-    assert process.returncode in (0, 130)  # 0 where it had ended before
-    if process.returncode == 130:
-        assert json.loads(out)["error"]["kind"] == "Interrupted"
-    after = bowerbird(*arguments)
-    assert after.returncode == 0, after.stderr[-3000:]
+    assert process.returncode == 130, told[-3000:]
+    assert json.loads(out)["error"]["kind"] == "Interrupted"
+    assert history(Home.open(home)) == []
+    with writer_lock(Home.open(home).lock, wait_seconds=0):
+        pass
+    again = bowerbird(*arguments)
+    assert again.returncode == 0, again.stderr[-3000:]
     assert len(history(Home.open(home))) == 1
 
 

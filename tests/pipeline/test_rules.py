@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bowerbird.errors import CheckError
+from bowerbird.errors import CheckError, DataError
 from bowerbird.models import load_model
 from bowerbird.pipeline import prove, whole
 from bowerbird.pipeline.prepare import candidates
@@ -127,6 +127,14 @@ def test_a_set_that_breaks_a_rule_is_not_published(
     monkeypatch.setattr(whole.release, "prepare_lists", prepare_and_break)
     with pytest.raises(CheckError, match=said):
         run_all(home, recipe, source)
+    assert history(home) == []
+
+
+def test_rules_that_leave_nothing_end_the_run(home: Home, source: Path, recipe: Recipe) -> None:
+    content = recipe.dump()
+    content["rules"] = {"categories": ["no such"]}
+    with pytest.raises(DataError, match="the rules leave no item to recommend"):
+        run_all(home, shop_recipe(**content), source)
     assert history(home) == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bowerbird.errors import DataError, LeakError, LockedError, StoppedError, UserError
+from bowerbird.errors import DataError, DiskFullError, LeakError, LockedError, StoppedError, UserError
 from bowerbird.evaluation import protocol
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.release import approve
@@ -18,7 +18,7 @@ from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import current, history, rollback
-from bowerbird.store.runs import read_json
+from bowerbird.store.runs import read_json, write_json
 from tests.conftest import shop_recipe, write_log
 
 
@@ -210,6 +210,16 @@ def test_rollback_brings_back_the_lists_of_before(home: Home, source: Path) -> N
     pd.testing.assert_frame_equal(lists_of(home), before)
 
 
+def test_a_run_leaves_old_runs_their_words_alone(home: Home, source: Path) -> None:
+    old = home.runs / "20200101-000000-aaaaaa"
+    write_json(old / "outcome.json", {"outcome": "rejected"})
+    (old / "recommendations.parquet").write_text("x")
+
+    run_all(home, shop_recipe(), source)
+
+    assert [path.name for path in old.iterdir()] == ["outcome.json"]
+
+
 def test_a_user_sees_titles_and_why_and_a_stranger_what_is_popular(home: Home, source: Path) -> None:
     run_all(home, shop_recipe(models=[{"name": "cooccurrence"}]), source)
 
@@ -253,7 +263,7 @@ def test_a_failed_run_leaves_its_reason_and_the_next_one_goes_through(
 
     with monkeypatch.context() as patch:
         patch.setattr(prove, "score", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(DiskFullError, match=r"the disk that holds the home folder .* is full"):
             run_all(home, shop_recipe(), source)
     (failed,) = home.runs.glob("*/outcome.json")
     assert read_json(failed)["outcome"] == "failed"

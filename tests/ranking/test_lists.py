@@ -49,6 +49,11 @@ def test_two_quotas_hold_at_once_and_an_item_without_value_is_not_counted() -> N
     assert listed({"quotas": quotas}, k=6) == "acef", "b is ada's and d bob's; f is nobody's"
 
 
+def test_a_quota_may_read_any_column() -> None:
+    for column in ("item_id", "created_at", "price", "available_from"):
+        assert listed({"quotas": [{"column": column, "most": 1}]}) == "abc", column
+
+
 def test_a_quota_asks_for_more_candidates_where_the_pool_has_too_few() -> None:
     assert listed({"pool": 1, "quotas": [{"column": "categories", "most": 1}]}, k=2) == "ac"
 

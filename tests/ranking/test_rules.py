@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bowerbird.errors import DataError
-from bowerbird.ranking.rules import allowed_items, read_shelf, value_codes
+from bowerbird.ranking.rules import allowed_items, read_shelf, value_codes, warn_of_unknown
 from bowerbird.recipe_rules import Rules
 from bowerbird.warehouse.connection import connect
 from tests.ranking.shelves import AT, ITEMS, NOW, USERS, log
@@ -73,6 +73,18 @@ def test_values_become_codes_and_a_value_twice_counts_once() -> None:
     assert codes.tolist() == [[0, 1], [-1, -1], [1, -1], [-1, -1]]
     assert value_codes(pd.Series(["ada", None, "ada"])).tolist() == [[0], [-1], [0]]
     assert value_codes(pd.Series([], dtype=object)).shape == (0, 1)
+
+
+def test_names_in_filters_that_nothing_has_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    rules = Rules.model_validate({"blocked_items": ["a", "aa"], "categories": ["x"], "blocked_categories": ["yy", "z"]})
+    with connect() as con:
+        con.register("events", log())
+        con.register("items", ITEMS)
+        warn_of_unknown(con, rules)
+    assert [record.getMessage() for record in caplog.records] == [
+        "rules.blocked_items names 'aa', which nothing has; did you mean 'a'?",
+        "rules.blocked_categories names 'yy', which nothing has; did you mean 'y'?",
+    ]
 
 
 def test_a_column_that_no_row_brought_is_named() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from bowerbird.store.home import Home
 from bowerbird.warehouse.connection import connect
+from tests.conftest import mounted
 
 
 @pytest.fixture
@@ -30,13 +30,5 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte, in memory."""
-    place = tmp_path / "small disk"
-    place.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"mounting a small file system needs root on Linux: {error}")
-    try:
+    with mounted(tmp_path / "small disk", megabytes=1) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bowerbird.errors import HomeError
+from bowerbird.errors import DiskFullError, HomeError
 from bowerbird.store.home import FORBIDDEN, FORMAT, Home
 
 TABLES = ["events", "items", "users", "feedback", "quarantine", "recommendations"]
@@ -119,7 +119,7 @@ def test_full_disk_at_the_first_run_is_told(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left"), (small_disk / "filler").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
-    with pytest.raises((HomeError, OSError), match="No space left"):  # the marker is no table
+    with pytest.raises((DiskFullError, OSError), match="No space left"):  # the marker is no table
         home.create_tables(retention_days=30)
     (small_disk / "filler").unlink()
     home.create_tables(retention_days=30)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bowerbird.errors import HomeError, PublishConflictError, UserError
+from bowerbird.errors import DiskFullError, HomeError, PublishConflictError, UserError
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS, Home
 from tests.store.sets import lists_of, publish, shown, write_lists
@@ -144,7 +144,7 @@ def test_full_disk_leaves_the_published_set_as_it_was(small_disk: Path, tmp_path
     home = Home.open(small_disk / "home")
     home.create_tables(retention_days=KEPT)
     publish(home, tmp_path, "a")
-    with pytest.raises(HomeError, match="No space left"):
+    with pytest.raises(DiskFullError, match="No space left"):
         publish(home, tmp_path, "big", users=100_000)
     assert shown(home) == {"a"} and len(published.history(home)) == 1
     publish(home, tmp_path, "b")
@@ -163,7 +163,7 @@ def test_disk_that_fills_up_anywhere_in_a_publish_leaves_the_old_set_or_the_new(
         with filler.open("rb+") as file:
             file.truncate(filler.stat().st_size - pages * 4096)
         if pages < 2:
-            with pytest.raises(HomeError, match=r"which is as it was: .*No space left"):
+            with pytest.raises(DiskFullError, match=r"which is as it was: .*No space left"):
                 publish(home, tmp_path, "b")
             assert shown(home) == {"a"} and [one.run_id for one in published.history(home)] == ["run a"]
     publish(home, tmp_path, "b")

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from bowerbird.errors import HomeError, PublishConflictError
+from bowerbird.errors import DiskFullError, HomeError, PublishConflictError
 from bowerbird.store.tables import UNBORN, Table, relation
 
 SCHEMA = pa.schema(
@@ -227,7 +227,7 @@ def test_full_disk_leaves_the_table_as_it_was(small_disk: Path, con: duckdb.Duck
     table.create(retention_days=30)
     append(table, name=["a"])
     many = con.sql("select md5(i::varchar) as name from range(200000) t(i)").to_arrow_table()
-    with pytest.raises(HomeError, match="No space left on device"):
+    with pytest.raises(DiskFullError, match="No space left on device"):
         table.append(many, metadata={})
     assert (names(con, table), table.version()) == (["a"], 1)
     assert append(table, name=["b"]) == 2

@@ -35,12 +35,14 @@ MODELS = {
     "slim": "Slim",
     "tifu_knn": "TifuKnn",
     "two_stage": "TwoStage",
+    "two_tower": "TwoTower",
     "user_knn": "UserKnn",
 }
 
 CONFIGS = {
     "neural_cf": ("bowerbird.models.neural_cf_config", "NeuralCfConfig"),
     "sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig"),
+    "two_tower": ("bowerbird.models.two_tower_config", "TwoTowerConfig"),
 }
 """Settings that lie apart from a model whose module takes seconds to import."""
 

@@ -192,6 +192,21 @@ def candidates(run: Run, at: int) -> list[str] | None:
         return allowed_items(con, run.recipe.rules, at)
 
 
+def candidates_now(run: Run, plan: Plan) -> list[str] | None:
+    """Return the items that may be published, and warn of names in the rules that nothing has.
+
+    Raises DataError where the rules leave no item: an empty set is no set.
+    """
+    from bowerbird.ranking.rules import warn_of_unknown
+
+    with reading(run) as con:
+        warn_of_unknown(con, run.recipe.rules)
+    allowed = candidates(run, plan.now)
+    if allowed == []:
+        raise DataError("the rules leave no item to recommend", next_step="mend [rules], or the dates in the catalogue")
+    return allowed
+
+
 def all_users(run: Run) -> list[str]:
     """Return everybody who is known, from the log or the table of users, in order."""
     with reading(run) as con:

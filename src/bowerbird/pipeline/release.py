@@ -19,7 +19,7 @@ from bowerbird.models import load_model
 from bowerbird.models.base import Model
 from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
-from bowerbird.pipeline.prepare import Plan, all_users, candidates, load_cut, reading
+from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
 from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
 from bowerbird.pipeline.show import item_titles
@@ -55,7 +55,7 @@ class Prepared(BaseModel):
 def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> Prepared:
     """Recommend to everybody, with the rules as they stand now, and keep lists and model in the run's folder."""
     model = load_model(refitted.folder)
-    users, allowed, k = all_users(run), candidates(run, plan.now), run.recipe.recommend.k
+    users, allowed, k = all_users(run), candidates_now(run, plan), run.recipe.recommend.k
     titles = item_titles(run.home, model.data.item_ids.tolist())
     excluded = exclude_seen(run)
     listed = lister(run, model, k=k, at=plan.now, allowed=allowed)

@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bowerbird.errors import BowerbirdError
+from bowerbird.errors import BowerbirdError, DiskFullError
 from bowerbird.pipeline.run import SECONDS, Run, open_database, open_run, record_seconds
 from bowerbird.recipe import Recipe
 from bowerbird.settings import Settings
 from bowerbird.sources.ingest import ingest
 from bowerbird.sources.intake import IngestReport, TooManyRejectsError
+from bowerbird.store import retention
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
+from bowerbird.store.retention import Tidied
 from bowerbird.store.runs import OUTCOME, read_json, write_json
 
 INGEST = "ingest.json"
@@ -25,15 +27,37 @@ STOPPED, FAILED, INTERRUPTED = "stopped", "failed", "interrupted"
 
 @contextmanager
 def session(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float) -> Iterator[Run]:
-    """Hold the lock and a new run's folder; a failure is written to ``outcome.json`` and goes on up."""
+    """Hold the lock and a new run's folder; a failure is written to ``outcome.json`` and goes on up.
+
+    Raises
+    ------
+    DiskFullError
+        Where the home's disk fills up at any step.
+    """
     with writer_lock(home.lock, wait_seconds=wait_seconds):
-        run = open_run(home, recipe, source)
+        with _told_when_full(home):
+            run = open_run(home, recipe, source)
         use_threads()
         try:
-            yield run
+            with _told_when_full(home):
+                yield run
         except BaseException as error:
             _record_failure(run, error)
             raise
+
+
+@contextmanager
+def _told_when_full(home: Home) -> Iterator[None]:
+    """Turn what says that a disk is full, whoever says it, into a DiskFullError that names the home."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFullError) or not DiskFullError.is_told_by(error):
+            raise
+        raise DiskFullError(
+            f"the disk that holds the home folder {str(home.path)!r} is full: {error}",
+            next_step="free some space and run again; no set is published by half",
+        ) from error
 
 
 def use_threads() -> None:
@@ -65,6 +89,11 @@ def _record_failure(run: Run, error: BaseException) -> None:
         write_json(run.folder / OUTCOME, outcome)
     except OSError as second:
         error.add_note(f"and the outcome could not be written: {second}")
+
+
+def tidy(run: Run) -> Tidied:
+    """Delete what is beyond the rollback horizon, at the end of a run that went well."""
+    return retention.tidy(run.home, retention_days=Settings().retention_days)
 
 
 def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
@@ -148,4 +177,5 @@ def ingest_only(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds
             report = ingest_source(run)
         outcome = outcome_of(run, "ingested") | {"sentence": "; ".join(report.messages)}
         write_json(run.folder / OUTCOME, outcome)
+        tidy(run)
         return outcome

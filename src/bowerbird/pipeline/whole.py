@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bowerbird.pipeline import judge, prepare, prove, release, tell
-from bowerbird.pipeline.run import pin_versions
-from bowerbird.pipeline.session import ingest_source, session, timed
+from bowerbird.pipeline.run import Run, pin_versions
+from bowerbird.pipeline.session import ingest_source, session, tidy, timed
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
 from bowerbird.warehouse.recommendation_checks import require_sound
@@ -16,34 +16,40 @@ from bowerbird.warehouse.recommendation_checks import require_sound
 def run_all(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float = 600) -> dict[str, Any]:  # Any: JSON
     """Do what the nightly flow does, contracts of Great Expectations aside; return the outcome."""
     with session(home, recipe, source, wait_seconds=wait_seconds) as run:
-        with timed(run, "ingest"):
-            ingest_source(run)
-        run = pin_versions(run)
-        if not recipe.models:
-            return tell.finish(run, "ingested", sentence="The rows are in; the recipe asks for no model.")
-        if release.is_unchanged(run):
-            return tell.finish(run, "unchanged", sentence="Data, recipe and code are those of the published set.")
-        with timed(run, "features"):
-            plan = prepare.make_plan(run)
-            prepare.build_features(run, plan)
-        leader = prove.champion(run)
-        with timed(run, "select"):
-            fits = [prove.fit(run, spec, plan.selection.cut) for spec in prove.contenders(recipe, leader)]
-            nominee = judge.choose_nominee(run, fits, [prove.score(run, one, plan.selection) for one in fits], leader)
-        with timed(run, "test"):
-            scored = [
-                prove.score(run, prove.fit(run, spec, window.cut), window)
-                for window in (*plan.test, *plan.beside)
-                for spec in prove.entrants(recipe, nominee, leader)
-            ]
-            judge.evaluate(run, plan, scored, nominee, leader)
-            verdict = judge.decide(run, nominee, leader, scored)
-        with timed(run, "release"):
-            prepared = release.prepare_lists(run, prove.fit(run, verdict.spec, plan.refit), plan, verdict)
-            require_sound(release.check_lists(run, prepared, plan))
-            overlaps = {"refit_overlap": prepared.refit_overlap, "published_overlap": prepared.published_overlap}
-            verdict = judge.confirm(run, verdict, **overlaps)
-            release.write_manifest(run, prepared, verdict)
-            if verdict.publishes:
-                release.publish(run, prepared, leader, is_last=True)
-        return tell.finish(run, verdict.outcome, sentence=verdict.sentence, plan=plan, prepared=prepared)
+        outcome = _run(run, recipe)
+        tidy(run)
+        return outcome
+
+
+def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
+    with timed(run, "ingest"):
+        ingest_source(run)
+    run = pin_versions(run)
+    if not recipe.models:
+        return tell.finish(run, "ingested", sentence="The rows are in; the recipe asks for no model.")
+    if release.is_unchanged(run):
+        return tell.finish(run, "unchanged", sentence="Data, recipe and code are those of the published set.")
+    with timed(run, "features"):
+        plan = prepare.make_plan(run)
+        prepare.build_features(run, plan)
+    leader = prove.champion(run)
+    with timed(run, "select"):
+        fits = [prove.fit(run, spec, plan.selection.cut) for spec in prove.contenders(recipe, leader)]
+        nominee = judge.choose_nominee(run, fits, [prove.score(run, one, plan.selection) for one in fits], leader)
+    with timed(run, "test"):
+        scored = [
+            prove.score(run, prove.fit(run, spec, window.cut), window)
+            for window in (*plan.test, *plan.beside)
+            for spec in prove.entrants(recipe, nominee, leader)
+        ]
+        judge.evaluate(run, plan, scored, nominee, leader)
+        verdict = judge.decide(run, nominee, leader, scored)
+    with timed(run, "release"):
+        prepared = release.prepare_lists(run, prove.fit(run, verdict.spec, plan.refit), plan, verdict)
+        require_sound(release.check_lists(run, prepared, plan))
+        overlaps = {"refit_overlap": prepared.refit_overlap, "published_overlap": prepared.published_overlap}
+        verdict = judge.confirm(run, verdict, **overlaps)
+        release.write_manifest(run, prepared, verdict)
+        if verdict.publishes:
+            release.publish(run, prepared, leader, is_last=True)
+    return tell.finish(run, verdict.outcome, sentence=verdict.sentence, plan=plan, prepared=prepared)

@@ -5,6 +5,7 @@ Shapes: N items, W values of an item in a column (padded with -1), P pins.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from bowerbird.recipe_rules import Freshness, Pin, Rules
 
 if TYPE_CHECKING:
     import duckdb
+
+logger = logging.getLogger(__name__)
 
 KNOWN = "select item_id from events union select item_id from items order by 1"
 
@@ -83,6 +86,21 @@ def _require_columns(con: duckdb.DuckDBPyConnection, table: str, columns: Sequen
             )
 
 
+def warn_of_unknown(con: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Log the items and categories of the filters that nobody has: gone by now, or misspelt."""
+    items = [item for (item,) in con.execute(KNOWN).fetchall()]
+    rows = con.execute("select distinct unnest(categories) as category from items order by 1").fetchall()
+    categories = [category for (category,) in rows]
+    asked = (
+        ("blocked_items", rules.blocked_items, items),
+        ("categories", rules.categories, categories),
+        ("blocked_categories", rules.blocked_categories, categories),
+    )
+    for key, names, known in asked:
+        for name in sorted(set(names) - set(known)):
+            logger.warning("rules.%s names %r, which nothing has%s", key, name, did_you_mean(name, known))
+
+
 # ---- what the rules know
 
 
@@ -112,7 +130,7 @@ def read_shelf(con: duckdb.DuckDBPyConnection, rules: Rules, item_ids: Ids, *, a
     pinned = [pin.item for pin in rules.pins]
     _require_known_pins(con, pinned)
     index = known.append(pd.Index(sorted({item for item in pinned if item not in known}), dtype=known.dtype))
-    items = con.execute("select * from items order by item_id").df().set_index(ITEM_ID).reindex(index)
+    items = con.execute("select * from items order by item_id").df().set_index(ITEM_ID, drop=False).reindex(index)
     read = [quota.column for quota in rules.quotas]
     read += rules.diversity.columns if rules.diversity and rules.diversity.by == "columns" else ()
     read += [rules.calibration.column] if rules.calibration else []

@@ -14,10 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
-from deltalake.exceptions import DeltaError
 
 from bowerbird import columns as c
-from bowerbird.errors import DataError, HomeError, RecipeError, SourceError
+from bowerbird.errors import DataError, RecipeError, SourceError
 from bowerbird.recipe import Recipe, TableSource
 from bowerbird.sources.intake import IngestReport, TableIntake, TooManyRejectsError
 from bowerbird.sources.readers import RawFile, needed_columns, open_source
@@ -71,13 +70,6 @@ def ingest(
         run = Ingest(home, recipe, opened, Path(folder), IngestReport(run_id))
         try:
             _run(run, specs, source, now)
-        except (duckdb.IOException, duckdb.OutOfMemoryException, DeltaError, OSError) as error:
-            if "No space left" not in str(error) and "max_temp_directory_size" not in str(error):
-                raise
-            raise HomeError(
-                f"the disk that holds the home folder {str(home.path)!r} is full",
-                next_step="free some space and run again; what was committed stands",
-            ) from error
         finally:
             if con is None:
                 opened.close()

@@ -111,7 +111,7 @@ def publish(
     ------
     PublishConflictError
         Where the handle is stale.
-    HomeError
+    HomeError, DiskFullError
         Where the disk does not take the set.
     """
     done = of_run(home, run_id)
@@ -151,7 +151,7 @@ def rollback(home: Home, version: int | None = None, *, retention_days: int, by:
     publishes = history(home)
     target = _target(publishes, version)
     gone = _last_shown_until(publishes, target)
-    if gone < datetime.now(UTC) - timedelta(days=retention_days):
+    if gone < _horizon(retention_days):
         raise UserError(
             f"version {target.version} was last shown on {gone:%Y-%m-%d}, beyond the rollback horizon of {retention_days} days",
             next_step="choose a newer version from 'bowerbird history'",
@@ -159,6 +159,16 @@ def rollback(home: Home, version: int | None = None, *, retention_days: int, by:
     metadata = {RUN: target.run_id, KIND: "rollback", CHECKSUM: target.checksum, BY: by, REASON: reason}
     home.recommendations.restore(target.version, metadata=metadata | {ROLLED_BACK_TO: str(target.version)})
     return history(home)[0]
+
+
+def reachable(home: Home, *, retention_days: int) -> list[Publish]:
+    """Return what is shown now and what a rollback can bring back: the publishes last shown within the horizon."""
+    publishes, horizon = history(home), _horizon(retention_days)
+    return [one for one in publishes if one.kind != "rollback" and _last_shown_until(publishes, one) >= horizon]
+
+
+def _horizon(retention_days: int) -> datetime:
+    return datetime.now(UTC) - timedelta(days=retention_days)
 
 
 def _target(publishes: list[Publish], version: int | None) -> Publish:

@@ -6,7 +6,7 @@ Paths are joined by hand: ``DeltaTable.file_uris`` breaks on spaces and letters 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from bowerbird.errors import HomeError, PublishConflictError
+from bowerbird.errors import DiskFullError, HomeError, PublishConflictError
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,7 +79,7 @@ class Table:
 
         Raises
         ------
-        HomeError
+        HomeError, DiskFullError
             Where the disk does not take them; the table is as it was.
         """
         from deltalake import CommitProperties, write_deltalake
@@ -98,7 +98,7 @@ class Table:
         ------
         PublishConflictError
             Where the handle is stale.
-        HomeError
+        HomeError, DiskFullError
             Where the disk does not take the rows; the table is as it was.
         """
         from deltalake import CommitProperties, write_deltalake
@@ -124,7 +124,7 @@ class Table:
         ------
         PublishConflictError
             Where somebody has committed in between.
-        HomeError
+        HomeError, DiskFullError
             Where files of that version are gone, or the disk does not take the commit.
         """
         from deltalake import CommitProperties
@@ -146,6 +146,26 @@ class Table:
             ) from error
         return self.version()
 
+    def sweep(self, *, retention_days: int, keep: Collection[int] = ()) -> int:
+        """Delete the files that neither a version of the last days shows nor one to ``keep``; return how many.
+
+        Files that no commit knows, as a full disk leaves them, go when they are as old. No commit is made. The caller holds
+        the lock.
+        """
+        if not self.exists():
+            return 0
+        names = self.open().vacuum(
+            retention_hours=24 * retention_days,
+            dry_run=True,  # a vacuum of Delta's own makes two commits
+            enforce_retention_duration=False,  # the setting may be shorter than the one that the table was created with
+            full=True,
+            keep_versions=sorted(keep) or None,
+        )
+        left = [path for path in (self.path / unquote(name) for name in names) if path.exists()]
+        for path in left:
+            path.unlink()
+        return len(left)
+
     def commits(self) -> list[dict[str, Any]]:  # Any: JSON
         """Return what is known of each commit, newest first."""
         return list(self.open().history()) if self.exists() else []
@@ -153,7 +173,7 @@ class Table:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what the operating system refused, however Delta wraps it, into a HomeError.
+    """Turn what the operating system refused, however Delta wraps it, into a HomeError, or a DiskFullError where that is why.
 
     Files that a failed commit has written stay, for another writer's may be among them: nothing refers to them.
     """
@@ -165,9 +185,10 @@ def _told(path: Path) -> Iterator[None]:
         if "os error" not in str(error):
             raise
         said = " ".join(COLOURS.sub("", str(error)).split())
-        raise HomeError(
+        is_full = DiskFullError.is_told_by(error)
+        raise (DiskFullError if is_full else HomeError)(
             f"cannot write the table {str(path)!r}, which is as it was: {said}",
-            next_step="free space or give permission, then run again",
+            next_step=f"{'free some space' if is_full else 'give permission'} and run again",
         ) from error
 
 

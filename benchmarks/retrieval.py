@@ -1,0 +1,145 @@
+"""What inverted lists find of the exact top 10 and in what time, and `two_tower` beside counting models on Amazon Beauty.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.retrieval [--only lists|beauty]
+
+Recall is measured on vectors that `two_tower` learned (MovieLens small, and Amazon Beauty with titles and categories). Times
+for 200,000 items are on made-up vectors, drawn around 500 points: kinder to lists than a real catalogue may be, so their recall
+says little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import process_time
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.machine import commit, cpu
+from bowerbird import Interactions, build_model
+from bowerbird.columns import ITEM_ID, TIMESTAMP, USER_ID
+from bowerbird.models.barrier import Barrier
+from bowerbird.models.inverted_lists import InvertedLists
+from bowerbird.models.two_tower import TwoTower
+from bowerbird.models.two_tower_config import TwoTowerConfig
+from bowerbird.testing import movielens_events
+from bowerbird.testing.accuracy import ndcg_of_one, recall_of_one
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+PROBES = (1, 4, 8, 16, 32, 64)
+K, BLOCK = 10, 256
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["lists", "beauty"])
+    only = parser.parse_args(arguments).only
+    torch.set_num_threads(1)
+    print(f"{cpu()}, Python {sys.version.split()[0]}, torch {torch.__version__}, commit {commit()}")
+    if only != "lists":
+        beauty()
+    if only != "beauty":
+        lists(movielens(), "MovieLens small")
+        lists(made_up(), "made-up vectors")
+
+
+def beauty() -> None:
+    """Compare models on Amazon Beauty, leave-last-out, then exact search with lists."""
+    events = pd.read_parquet(DATA / "amazon-beauty" / "events.parquet").sort_values([USER_ID, "position"], ignore_index=True)
+    events = pd.DataFrame({USER_ID: events[USER_ID], ITEM_ID: events[ITEM_ID], TIMESTAMP: events["position"]})
+    items = pd.read_parquet(DATA / "amazon-beauty" / "items.parquet")
+    paths = items.pop("categories_json").map(json.loads)
+    items["categories"] = [sorted({name for path in of_item for name in path}) for of_item in paths]
+    back = events.groupby(USER_ID).cumcount(ascending=False)
+    data = Interactions.from_frame(events[back >= 2], item_ids=events[ITEM_ID].unique())
+    history, targets = Interactions.from_frame(events[back >= 1]), events[back == 0].set_index(USER_ID)[ITEM_ID]
+    print(f"\nAmazon Beauty: {len(data):,} events, {data.num_users:,} users, {data.num_items:,} items")
+    print(f"{'model':<24}{'NDCG@10':>9}{'recall@10':>11}{'fit, CPU s':>12}{'lists, CPU s':>14}  epochs")
+    for name, described in (
+        ("popularity", None),
+        ("item_knn", None),
+        ("cooccurrence", None),
+        ("two_tower", None),
+        ("two_tower", items),
+    ):
+        begun = process_time()
+        model = build_model(name).fit(data, items=described)
+        fitted = process_time()
+        found = model.recommend(targets.index, k=K, history=history)
+        done = process_time()
+        label = name + (", described" if described is not None else "")
+        accuracy = f"{ndcg_of_one(found, targets):>9.4f}{recall_of_one(found, targets):>11.4f}"
+        row = f"{accuracy}{fitted - begun:>12.1f}{done - fitted:>14.2f}"
+        print(f"{label:<24}{row}  {model.frozen_config().get('num_epochs', '')}", flush=True)
+    lists(cast(TwoTower, model), "Amazon Beauty, described")
+
+
+def movielens() -> TwoTower:
+    """Fit to MovieLens small."""
+    data = Interactions.from_frame(movielens_events(DATA / "ml-latest-small"))
+    return cast(TwoTower, build_model("two_tower", num_epochs=6).fit(data))
+
+
+def made_up(num_items: int = 200_000, num_users: int = 1024, width: int = 64) -> TwoTower:
+    """Make vectors without a model behind them; nobody has a history that is left out."""
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(500, width))
+
+    def around(num: int) -> NDArray[np.float64]:
+        return points[rng.integers(500, size=num)] + 0.7 * rng.normal(size=(num, width))
+
+    items_ND = np.column_stack([around(num_items), rng.normal(size=num_items)])
+    users_UD = np.column_stack([around(num_users), np.ones(num_users)])
+    log = pd.DataFrame({USER_ID: np.arange(num_users), ITEM_ID: np.arange(num_users), TIMESTAMP: 0})
+    model = TwoTower(TwoTowerConfig(retrieval="exact"))
+    model._accept(Interactions.from_frame(log, item_ids=np.arange(num_items)))
+    model._keep(users_UD.astype(np.float32), items_ND.astype(np.float32))
+    return model
+
+
+def lists(model: TwoTower, label: str) -> None:
+    """Compare the best 10 of lists with the exact ones, for up to 4,096 users, nothing left out."""
+    begun = process_time()
+    inverted = InvertedLists.of(model._items_ND, None, seed=1)
+    built = process_time() - begun
+    num_users = min(len(model._users_UD), 4096)
+    exact_UK, seconds = best(model, num_users)
+    size = f"{len(inverted.codes_M):,} items, {len(inverted.centroids_LD)} lists (made in {built:.1f} CPU-seconds)"
+    print(f"\n{label}: {size}, {num_users:,} users")
+    print(f"{'probes':>8}{'recall@10':>11}{'share of items':>16}{'ms a user':>11}")
+    print(f"{'exact':>8}{1:>11.4f}{1:>16.3f}{1000 * seconds / num_users:>11.3f}")
+    sizes = np.diff(inverted.indptr)
+    for num_probes in PROBES:
+        if num_probes > len(sizes):
+            continue
+        model.config = model.config.model_copy(update={"retrieval": "ivf", "num_probes": num_probes})
+        model._inverted, model._by_list_DM = inverted, np.ascontiguousarray(model._items_ND[inverted.codes_M].T)
+        found_UK, seconds = best(model, num_users)
+        recall = np.mean([len(set(own) & set(true)) / len(true) for own, true in zip(found_UK, exact_UK, strict=True)])
+        centroids = model._users_UD[:num_users] @ inverted.centroids_LD.T
+        share = sizes[np.argsort(-centroids, axis=1)[:, :num_probes]].sum(axis=1).mean() / sizes.sum()
+        print(f"{num_probes:>8}{recall:>11.4f}{share:>16.3f}{1000 * seconds / num_users:>11.3f}", flush=True)
+    model.config = model.config.model_copy(update={"retrieval": "exact"})
+
+
+def best(model: TwoTower, num_users: int) -> tuple[NDArray[np.int64], float]:
+    """Return the best 10 items of the first users, and the CPU-seconds."""
+    found, seconds, reader = [], 0.0, model._reader(None)
+    for start in range(0, num_users, BLOCK):
+        histories = reader.read(pd.Index(model.data.user_ids[start : min(start + BLOCK, num_users)]))
+        begun = process_time()
+        found.append(model._best(histories, 0, K, Barrier.none(len(histories.users)))[0])
+        seconds += process_time() - begun
+    return np.concatenate(found), seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""Two towers: one makes a vector of what a user did and is, the other of an item's id and description; their product scores.
+
+    q_i, b_i    = e_i + F x_i                   e_i learned for the id, x_i the description (see ``features``), b_i a bias
+    h_u         = sqrt(D) * sum over past events e on j of w[e] q_j / sum of w[e] + G y_u
+    w[e]        = weight(e) * 2^(-back(e) / half_life_events)
+    p_u         = h_u + W_2 relu(W_1 h_u + c_1) + c_2
+    score(u, i) = p_u . q_i + b_i
+
+D is the width, back(e) the number of the user's later events, y_u describes the user, and the layers follow ``hidden_sizes``. A
+user's ids are those of the items in the past: there is no vector for a user's own id, so a history is all that a stranger needs.
+
+Each event with one before it is foretold from what came before. The items of a batch of T events are each other's negatives; as
+popular ones are met more often there, log(T q_j) is taken off a negative's score, q_j being its share of the events (log-q
+correction): so the loss is softmax over the whole catalogue, estimated (``sampled_softmax``). b_i begins as the logarithm
+of the item's popularity. Weights enter a user's history, and above 0 make an event one to foretell; labels do not enter.
+
+A share of the described items goes by F x_i alone in each batch (``id_dropout``), so that items without events, which have no
+e_i, find their place and are no more and no less popular than what is described like them (Volkovs et al., NeurIPS 2017).
+
+Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019; Covington, Adams and
+Sargin, RecSys 2016, for the users' tower. Shapes: B users of a block, U users, N items, T targets of a batch, E past
+events, I items of a batch, D width.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bowerbird.columns import ITEM_ID, USER_ID
+from bowerbird.data.interactions import Ids, Interactions
+from bowerbird.data.sequences import Sequences
+from bowerbird.models.barrier import Barrier
+from bowerbird.models.base import Arrays, Curve, Histories, ModelConfig
+from bowerbird.models.factors import FactorModel
+from bowerbird.models.features import feature_matrix, known_rows
+from bowerbird.models.inverted_lists import InvertedLists
+from bowerbird.models.topk import Best, Scores
+from bowerbird.models.two_tower_config import TwoTowerConfig
+from bowerbird.training.loop import Epoch, best_epoch, train
+from bowerbird.training.losses import sampled_softmax
+from bowerbird.training.plan import Plan
+from bowerbird.training.validation import HoldOut, gains, hold_out
+
+INITIAL_SCALE = 0.05
+BLOCK = 256
+NUM_SPARE = 6  # so many candidates of the lists more than places: single precision finds, double ranks them
+
+logger = logging.getLogger(__name__)
+
+
+class TwoTowerNetwork(nn.Module):
+    """The towers; the last column of the items' vectors is the bias."""
+
+    def __init__(
+        self, counts_N: NDArray[np.int64], x_NF: csr_array, y_UF: csr_array, config: TwoTowerConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        width = config.embedding_size
+        self.ids = nn.Embedding(len(counts_N), width + 1)
+        self.items = nn.Embedding(x_NF.shape[1], width + 1)
+        self.users = nn.Embedding(y_UF.shape[1], width)
+        self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise([width, *config.hidden_sizes, width]))
+        self.x_NF, self.y_UF, self.id_dropout, self.generator = x_NF, y_UF, config.id_dropout, generator
+        self.is_described_N1 = torch.from_numpy(np.diff(x_NF.indptr) > 0)[:, None]
+        self.has_events_N1 = torch.from_numpy(counts_N > 0)[:, None]
+        self._draw(np.log1p(counts_N))
+
+    def item_vectors(self, items_I: Tensor) -> Tensor:
+        """Return vectors and biases; [I, D + 1]."""
+        goes_by_id_I1 = self.has_events_N1[items_I]
+        if self.training and self.id_dropout:
+            is_kept_I1 = torch.rand(len(items_I), 1, generator=self.generator) >= self.id_dropout
+            goes_by_id_I1 = goes_by_id_I1 & (is_kept_I1 | ~self.is_described_N1[items_I])
+        vectors_ID: Tensor = self.ids(items_I) * goes_by_id_I1
+        return vectors_ID + _described(self.x_NF, items_I, self.items)
+
+    def user_vectors(self, mean_TD: Tensor, users_T: Tensor) -> Tensor:
+        """Turn the mean vectors of what users had into theirs; [T, D]."""
+        h_TD = mean_TD * mean_TD.shape[1] ** 0.5 + _described(self.y_UF, users_T, self.users)
+        x_TD = h_TD
+        for number, layer in enumerate(self.layers):
+            x_TD = layer(torch.relu(x_TD) if number else x_TD)
+        vectors_TD: Tensor = h_TD + x_TD
+        return vectors_TD
+
+    @torch.no_grad()
+    def _draw(self, log_counts_N: NDArray[np.float64]) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            else:
+                scale = parameter.shape[1] ** -0.5 if name.startswith("layers") else INITIAL_SCALE
+                parameter.normal_(0.0, scale, generator=self.generator)
+        self.ids.weight[:, -1] = torch.from_numpy(log_counts_N - log_counts_N.mean())
+
+
+class TwoTower(FactorModel):
+    """The product of what a user had with what an item is."""
+
+    name: ClassVar[str] = "two_tower"
+    Config: ClassVar[type[ModelConfig]] = TwoTowerConfig
+    config: TwoTowerConfig
+
+    def frozen_config(self) -> dict[str, Any]:  # Any: JSON
+        """Return the settings with the number of epochs that was found: it trains without a hold-out."""
+        return self.config.model_dump(mode="json") | ({"num_epochs": self._num_epochs} if self._num_epochs else {})
+
+    def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        if items is not None:
+            known = known_rows(items, ITEM_ID, until=data.last_timestamp)
+            self._accept(data.with_items(known.index.to_numpy()))
+        x_NF = self._describe(items, ITEM_ID, self.data.item_ids)
+        y_UF = self._describe(users, USER_ID, self.data.user_ids)
+        past = Histories.of_all(self.data).evidence()
+        self.curve, self._num_epochs = [], self.config.num_epochs or 0
+        if self.config.num_epochs is None:
+            self._num_epochs = self._search(past, x_NF, y_UF)
+        network, epochs = self._train(past, np.flatnonzero(~_is_first(past)), x_NF, y_UF, self._num_epochs)
+        self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
+        self._take(network)
+
+    def _describe(self, table: pd.DataFrame | None, column: str, ids: Ids) -> csr_array:
+        """Describe what has one of the ids; N x F."""
+        if table is None:
+            return csr_array((len(ids), 0), dtype=np.float32)
+        known = known_rows(table, column, until=self.data.last_timestamp)
+        return feature_matrix(known.reindex(ids), self.config)[0].astype(np.float32)
+
+    def _search(self, past: Histories, x_NF: csr_array, y_UF: csr_array) -> int:
+        """Train without the last events of some users, and return the epoch after which those were foretold best."""
+        generator = torch.Generator().manual_seed(self.seed)
+        _, held_out = hold_out(Sequences(past.items.astype(np.int64), past.indptr), generator=generator)
+        last = past.indptr[held_out.chosen + 1] - 1
+        is_target = ~_is_first(past)
+        is_target[last] = False
+        if len(last) == 0:
+            logger.info("no user has three events with evidence: nothing to hold out, %d epochs it is", self.config.max_epochs)
+            return self.config.max_epochs
+        validate = partial(self._ndcg, past=past, held_out=held_out, last=last)
+        _, epochs = self._train(past, np.flatnonzero(is_target), x_NF, y_UF, self.config.max_epochs, validate)
+        self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
+        return best_epoch(epochs)
+
+    def _train(
+        self,
+        past: Histories,
+        targets: NDArray[np.int64],
+        x_NF: csr_array,
+        y_UF: csr_array,
+        num_epochs: int,
+        validate: Callable[[TwoTowerNetwork], float] | None = None,
+    ) -> tuple[TwoTowerNetwork, list[Epoch]]:
+        config, generator = self.config, torch.Generator().manual_seed(self.seed)
+        learned = np.concatenate([np.flatnonzero(_is_first(past)), targets])
+        counts_N = np.bincount(past.items[learned], minlength=self.data.num_items)
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
+            network = TwoTowerNetwork(counts_N, x_NF, y_UF, config, generator)
+        if len(targets) == 0:
+            logger.info("no user has two events with evidence: two_tower has nothing to learn from")
+            return network.eval(), []
+        plan = Plan(
+            num_epochs=num_epochs,
+            steps_an_epoch=-(-len(targets) // config.batch_size),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            patience=config.patience,
+        )
+        shares_N = np.bincount(past.items[targets], minlength=self.data.num_items) / len(targets)
+        loss = partial(self._loss, past=past, log_shares_N=torch.from_numpy(np.log(np.maximum(shares_N, 1e-30))).float())
+        return train(network, partial(_batches, targets, config.batch_size, generator), loss, plan, validate=validate)
+
+    def _loss(
+        self, network: TwoTowerNetwork, targets: NDArray[np.int64], *, past: Histories, log_shares_N: Tensor
+    ) -> tuple[Tensor, int]:
+        """Return the mean loss of a batch of events, given by their places, and their number."""
+        states = self._before(past, targets)
+        targets_T = torch.from_numpy(past.items[targets].astype(np.int64))
+        items_I, places = torch.unique(torch.cat([torch.from_numpy(states.indices), targets_T]), return_inverse=True)
+        vectors_ID = network.item_vectors(items_I)
+        read_E, scored_T = places[: states.nnz], places[states.nnz :]
+        mean_TD = _weighted_sums(vectors_ID[:, :-1], read_E, states)
+        users_TD = network.user_vectors(mean_TD, torch.from_numpy(past.rows[targets]))
+        scores_TT = torch.addmm(vectors_ID[scored_T, -1], users_TD, vectors_ID[scored_T, :-1].T)
+        log_expected_T = log_shares_N[targets_T] + np.log(max(len(targets) - 1, 1))
+        is_target_TT = targets_T[:, None] == targets_T
+        return sampled_softmax(scores_TT.diagonal(), scores_TT, is_target_TT, log_expected=log_expected_T), len(targets)
+
+    def _before(self, past: Histories, targets: NDArray[np.int64]) -> csr_array:
+        """Return what each event's user had before it, by weight and recency: rows sum to 1; T x N."""
+        return self._states(past, targets, past.indptr[past.rows[targets]])
+
+    def _states(self, past: Histories, stops: NDArray[np.int64], starts: NDArray[np.int64]) -> csr_array:
+        """Return the weights of the latest events of stretches, which sum to 1 in each; items are repeated as they occur."""
+        lengths = np.minimum(stops - starts, self.config.max_history)
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        back = np.repeat(indptr[1:], lengths) - 1 - np.arange(indptr[-1])
+        places = np.repeat(stops, lengths) - 1 - back
+        weights = past.weights[places] * np.exp2(-back / self.config.half_life_events)
+        sums = np.add.reduceat(np.append(weights, 0.0), indptr[:-1])
+        weights /= np.repeat(sums, lengths)
+        return csr_array((weights, past.items[places].astype(np.int64), indptr), shape=(len(stops), self.data.num_items))
+
+    @torch.no_grad()
+    def _ndcg(self, network: TwoTowerNetwork, *, past: Histories, held_out: HoldOut, last: NDArray[np.int64]) -> float:
+        vectors_ND = network.item_vectors(torch.arange(self.data.num_items))
+        found = []
+        for start in range(0, len(last), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(last)))
+            states = self._before(past, last[rows])
+            mean_BD = _weighted_sums(vectors_ND[:, :-1], torch.from_numpy(states.indices), states)
+            users_BD = network.user_vectors(mean_BD, torch.from_numpy(held_out.chosen[rows]))
+            found.append(gains(torch.addmm(vectors_ND[:, -1], users_BD, vectors_ND[:, :-1].T), held_out, rows))
+        return float(torch.cat(found).mean())
+
+    @torch.no_grad()
+    def _take(self, network: TwoTowerNetwork) -> None:
+        """Keep what the towers make of all users and items, and the layers, for histories to come."""
+        items_ND = network.item_vectors(torch.arange(self.data.num_items)).numpy()
+        self._user_part_UD = _described(network.y_UF, torch.arange(self.data.num_users), network.users).numpy()
+        self._layers = {name: value.numpy() for name, value in network.layers.state_dict().items()}
+        self._items_ND = items_ND
+        self._keep(self._fold_in(Histories.of_all(self.data)).astype(np.float32), items_ND)
+
+    def _keep(self, users_UD: NDArray[np.float32], items_ND: NDArray[np.float32]) -> None:
+        super()._keep(users_UD, items_ND)
+        if self.config.retrieval == "ivf":
+            self._inverted = InvertedLists.of(items_ND, self.config.num_lists, seed=self.seed)
+            self._by_list_DM = np.ascontiguousarray(items_ND[self._inverted.codes_M].T)
+
+    def _fold_in(self, histories: Histories) -> NDArray[np.float64]:
+        past = histories.evidence()
+        states = self._states(past, past.indptr[1:], past.indptr[:-1])
+        mean_BD = states @ self._items_ND[:, :-1].astype(np.float64)
+        h_BD = mean_BD * mean_BD.shape[1] ** 0.5
+        h_BD[past.users >= 0] += self._user_part_UD[past.users[past.users >= 0]]
+        x_BD = h_BD
+        for number in range(len(self._layers) // 2):
+            x_BD = np.maximum(x_BD, 0) if number else x_BD
+            x_BD = x_BD @ self._layers[f"{number}.weight"].T.astype(np.float64) + self._layers[f"{number}.bias"]
+        vectors_BD = np.column_stack([h_BD + x_BD, np.ones(len(h_BD))])
+        vectors_BD[~mean_BD.any(axis=1)] = 0
+        return vectors_BD
+
+    def _best(self, histories: Histories, at: int, k: int, bar: Barrier) -> tuple[NDArray[np.int64], Scores]:
+        if self.config.retrieval == "exact":
+            return super()._best(histories, at, k, bar)
+        vectors_BD, num_items = self._vectors(histories), self.data.num_items
+        among = bar.among(self._inverted.codes_M, num_items).silencing((vectors_BD == 0).all(axis=1))
+        search = partial(self._inverted.search, vectors_BD, self._by_list_DM, k + NUM_SPARE)
+        codes_BC = search(num_probes=self.config.num_probes, bar=among)
+        has_few_B = (codes_BC >= 0).sum(axis=1) < k
+        if has_few_B.any():  # the lists probed hold too little that may be listed: for these users all are searched
+            codes_BC[has_few_B] = search(num_probes=num_items, bar=among.silencing(~has_few_B))[has_few_B]
+        rows, columns = np.nonzero(codes_BC >= 0)
+        best = Best(len(vectors_BD), num_items, k)
+        best.add(rows, codes_BC[rows, columns], self._exact(vectors_BD, rows, codes_BC[rows, columns]))
+        return best.codes_BK, best.values_BK
+
+    def _arrays(self) -> Arrays:
+        kept = {f"layers.{name}": value for name, value in self._layers.items()}
+        return super()._arrays() | kept | {"user_part": self._user_part_UD, "num_epochs": np.asarray([self._num_epochs])}
+
+    def _restore(self, arrays: Arrays) -> None:
+        self._num_epochs, self._user_part_UD = int(arrays["num_epochs"][0]), arrays["user_part"]
+        self._layers = {name.removeprefix("layers."): array for name, array in arrays.items() if name.startswith("layers.")}
+        super()._restore(arrays)
+
+
+def _is_first(past: Histories) -> NDArray[np.bool_]:
+    """Tell which events have none before them; the others can be foretold; bool [E]."""
+    is_first = np.zeros(len(past.items), bool)
+    is_first[past.indptr[:-1][np.diff(past.indptr) > 0]] = True
+    return is_first
+
+
+def _batches(targets: NDArray[np.int64], batch_size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    order = torch.randperm(len(targets), generator=generator).numpy()
+    for start in range(0, len(order), batch_size):
+        yield targets[order[start : start + batch_size]]
+
+
+def _weighted_sums(vectors_ID: Tensor, places_E: Tensor, states: csr_array) -> Tensor:
+    """Add up the vectors at ``places_E`` by row of ``states``, each times its entry."""
+    offsets, weights = torch.from_numpy(states.indptr[:-1].astype(np.int64)), torch.from_numpy(states.data).float()
+    return functional.embedding_bag(places_E, vectors_ID.contiguous(), offsets, mode="sum", per_sample_weights=weights)
+
+
+def _described(x_NF: csr_array, rows: Tensor, features: nn.Embedding) -> Tensor:
+    """Multiply some rows of a sparse matrix with the features' vectors."""
+    x = x_NF[rows.numpy()]
+    return _weighted_sums(features.weight, torch.from_numpy(x.indices.astype(np.int64)), x)
