@@ -266,7 +266,7 @@ class TwoTower(FactorModel):
         rows, columns = np.nonzero(codes_BC >= 0)
         best = Best(len(vectors_BD), num_items, k)
         best.add(rows, codes_BC[rows, columns], self._exact(vectors_BD, rows, codes_BC[rows, columns]))
-        return best.codes_BK, best.values_BK
+        return best.lists()
 
     def _arrays(self) -> Arrays:
         kept = {f"layers.{name}": value for name, value in self._layers.items()}
