@@ -17,7 +17,7 @@ from bowerbird.pipeline.show import user_list
 from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
-from bowerbird.store.published import current, history, rollback
+from bowerbird.store.published import current, history, read_similar_items, rollback
 from bowerbird.store.runs import read_json, write_json
 from tests.conftest import shop_recipe, write_log
 
@@ -120,6 +120,18 @@ def test_a_change_that_is_no_better_is_held_and_a_person_can_publish_it(home: Ho
     assert read_json(home.runs / held["run_id"] / "manifest.json")["answer"]["reason"] == "a trial"
     with pytest.raises(UserError, match="has been answered by Ada"):
         approve(home, held["run_id"], accept=True, by="Bob", reason="again")
+
+
+def test_similar_items_are_published_with_the_set_that_they_belong_to(home: Home, source: Path) -> None:
+    outcome = run_all(home, shop_recipe(candidate="blend"), source)
+    assert outcome["outcome"] == "rejected" and read_similar_items(home, "i3").empty, outcome["sentence"]
+    folder = home.runs / outcome["run_id"]
+    approve(home, outcome["run_id"], accept=True, by="Ada", reason="a trial", force=True)
+
+    kept = pd.read_parquet(folder / "similar_items.parquet")
+    shown = read_similar_items(home, "i3")
+    assert len(shown) == 5 and set(shown["run_id"]) == {outcome["run_id"]}
+    assert shown["similar_item_id"].tolist() == kept[kept["item_id"] == "i3"]["similar_item_id"].tolist()
 
 
 def test_an_answer_is_stale_once_somebody_has_published(home: Home, source: Path) -> None:

@@ -33,10 +33,18 @@ def write_lists(folder: Path, tag: str, *, users: int = 2, k: int = 2, row_group
     return path
 
 
-def publish(home: Home, folder: Path, tag: str, *, users: int = 2) -> int:
+def publish(home: Home, folder: Path, tag: str, *, users: int = 2, similar: Path | None = None) -> int:
     """Publish the set of a tag as the run of that name."""
-    handle = home.recommendations.open()
-    return published.publish(home, write_lists(folder, tag, users=users), run_id=f"run {tag}", handle=handle)
+    lists, handle = write_lists(folder, tag, users=users), home.recommendations.open()
+    return published.publish(home, lists, run_id=f"run {tag}", handle=handle, similar=similar)
+
+
+def write_similar(folder: Path, tag: str) -> Path:
+    """What is like the item ``x``, as a run keeps it: one item that says which run it belongs to."""
+    path = folder / f"similar-{tag}.parquet"
+    rows = {"item_id": ["x"], "similar_item_id": [f"{tag} y"], "score": [0.5], "rank": pa.array([1], pa.int32())}
+    pq.write_table(pa.table(rows), path)
+    return path
 
 
 def shown(home: Home, *, version: int | None = None) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from bowerbird.errors import DiskFullError, HomeError
 from bowerbird.store.home import FORBIDDEN, FORMAT, Home
 
-TABLES = ["events", "items", "users", "feedback", "quarantine", "recommendations"]
+TABLES = ["events", "items", "users", "feedback", "quarantine", "recommendations", "similar_items"]
 
 
 def test_home_is_made_where_it_is_missing_and_opening_leaves_nothing_behind(tmp_path: Path) -> None:

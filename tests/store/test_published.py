@@ -14,7 +14,8 @@ import pytest
 from bowerbird.errors import DiskFullError, HomeError, PublishConflictError, UserError
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS, Home
-from tests.store.sets import lists_of, publish, shown, write_lists
+from bowerbird.store.retention import tidy
+from tests.store.sets import lists_of, publish, shown, write_lists, write_similar
 
 KEPT = 30
 
@@ -368,3 +369,46 @@ def test_checksum_tells_any_difference(tmp_path: Path, column: str, values: list
 
 def test_checksum_of_no_rows_is_one(tmp_path: Path) -> None:
     assert len(published.checksum(write_lists(tmp_path, "none", users=0))) == 64
+
+
+# ---- similar items
+
+
+def similar_to_x(home: Home) -> list[str]:
+    return [item.split(" ")[0] for item in published.read_similar_items(home, "x")["similar_item_id"]]
+
+
+def test_similar_items_are_those_of_the_published_run(home: Home, tmp_path: Path) -> None:
+    assert similar_to_x(home) == []
+    publish(home, tmp_path, "a", similar=write_similar(tmp_path, "a"))
+    publish(home, tmp_path, "b", similar=write_similar(tmp_path, "b"))
+    assert similar_to_x(home) == ["b"]
+    rows = published.read_similar_items(home, "x")
+    assert rows.to_dict("records") == [{"run_id": "run b", "item_id": "x", "similar_item_id": "b y", "score": 0.5, "rank": 1}]
+    rollback(home)
+    assert similar_to_x(home) == ["a"]
+
+
+def test_a_run_that_compared_no_items_shows_none_of_another_run(home: Home, tmp_path: Path) -> None:
+    publish(home, tmp_path, "a", similar=write_similar(tmp_path, "a"))
+    publish(home, tmp_path, "b", similar=tmp_path / "never written")
+    assert similar_to_x(home) == []
+    rollback(home)
+    assert similar_to_x(home) == ["a"]
+
+
+def test_similar_items_of_a_run_whose_publish_was_refused_are_not_shown(home: Home, tmp_path: Path) -> None:
+    stale = home.recommendations.open()
+    publish(home, tmp_path, "a", similar=write_similar(tmp_path, "a"))
+    with pytest.raises(PublishConflictError):
+        lists, similar = write_lists(tmp_path, "b"), write_similar(tmp_path, "b")
+        published.publish(home, lists, run_id="run b", handle=stale, similar=similar)
+    assert similar_to_x(home) == ["a"]
+
+
+def test_similar_items_stay_while_their_set_is_shown(home: Home, tmp_path: Path) -> None:
+    publish(home, tmp_path, "a", similar=write_similar(tmp_path, "a"))
+    publish(home, tmp_path, "b", similar=write_similar(tmp_path, "b"))
+    rollback(home)
+    tidy(home, retention_days=0)
+    assert similar_to_x(home) == ["a"]

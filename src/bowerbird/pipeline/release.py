@@ -190,7 +190,7 @@ def publish(run: Run, prepared: Prepared, leader: Champion | None, *, is_last: b
                 f"version {_version(present)} is published now, the decision was made against {leader and leader.version}",
                 next_step="run again: the decision is made anew against what is published now",
             )
-        return published.publish(run.home, prepared.lists, run_id=run.run_id, handle=handle)
+        return published.publish(run.home, prepared.lists, run_id=run.run_id, handle=handle, similar=run.folder / SIMILAR)
     except PublishConflictError:
         if is_last:
             raise
@@ -237,7 +237,10 @@ def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, forc
     version = None
     if accept:
         handle = home.recommendations.open()
-        version = published.publish(home, folder / LISTS, run_id=run_id, handle=handle, kind=kind, by=by, reason=reason)
+        similar = folder / SIMILAR
+        version = published.publish(
+            home, folder / LISTS, run_id=run_id, handle=handle, similar=similar, kind=kind, by=by, reason=reason
+        )
     closed = outcome | {"outcome": "published" if accept else "rejected", "version": version, "answer": answer}
     write_json(folder / OUTCOME, closed)
     return closed

@@ -87,6 +87,9 @@ RECOMMENDATIONS = pa.schema(
     ]
 )
 """From ``generator`` on, columns may be missing in sets that an earlier version made; then they are null."""
+SIMILAR_ITEMS = pa.schema(
+    [(c.RUN_ID, TEXT), (c.ITEM_ID, TEXT), (f"similar_{c.ITEM_ID}", TEXT), (c.SCORE, NUMBER), (c.RANK, pa.int32())]
+)
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,14 @@ class Home:
         """Create the tables that are missing; the caller holds the lock."""
         if not (self.path / "home.json").exists():
             write_json(self.path / "home.json", {"format": FORMAT})
-        for table in (self.events, self.items, self.users, self.feedback, self.quarantine, self.recommendations):
+        for table in self.tables:
             table.create(retention_days=retention_days)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All tables."""
+        read = (self.events, self.items, self.users, self.feedback)
+        return (*read, self.quarantine, self.recommendations, self.similar_items)
 
     @property
     def events(self) -> Table:
@@ -174,6 +183,10 @@ class Home:
     @property
     def recommendations(self) -> Table:
         return Table(self.path / "recommendations", RECOMMENDATIONS)
+
+    @property
+    def similar_items(self) -> Table:
+        return Table(self.path / "similar_items", SIMILAR_ITEMS)
 
     @property
     def runs(self) -> Path:

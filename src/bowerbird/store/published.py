@@ -1,6 +1,9 @@
 """The published set: what readers see, who put it there, and the way back.
 
-The table alone says who is champion: a commit that carries ``bowerbird.run_id`` is a publish.
+The table ``recommendations`` alone says who is champion: a commit of it that carries ``bowerbird.run_id`` is a publish. The table
+``similar_items`` is written before that commit and carries the run's id too. What it shows holds only with the recommendations of
+the same run, so readers take the version that the published run has written, and none where it has written none: then a run
+that was killed in between, or a rollback, changes nothing that does not belong together.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow.parquet import ParquetFile
+from pyarrow.parquet import ParquetFile, read_table
 
-from bowerbird.columns import ITEM_ID, RANK, SCORE, USER_ID
+from bowerbird.columns import ITEM_ID, RANK, RUN_ID, SCORE, USER_ID
 from bowerbird.errors import UserError
-from bowerbird.store.home import RECOMMENDATIONS, Home
+from bowerbird.store.home import RECOMMENDATIONS, SIMILAR_ITEMS, Home
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -99,13 +102,21 @@ def of_run(home: Home, run_id: str) -> Publish | None:
 
 
 def publish(
-    home: Home, lists: Path, *, run_id: str, handle: DeltaTable, kind: str = "publish", by: str = "", reason: str = ""
+    home: Home,
+    lists: Path,
+    *,
+    run_id: str,
+    handle: DeltaTable,
+    similar: Path | None = None,
+    kind: str = "publish",
+    by: str = "",
+    reason: str = "",
 ) -> int:
     """Replace the published set in one commit, the only point of no return; return its version.
 
     ``lists`` is a Parquet file with the columns of a set, sorted by user, then rank. ``handle`` was opened when the
-    champion was read: if anybody has committed since, nothing is written. A run that has published already is not
-    published again, so a retry is harmless.
+    champion was read: if anybody has committed since, no set is written. A run that has published already is not
+    published again, so a retry is harmless. ``similar`` is the run's Parquet file of similar items, where it has made one.
 
     Raises
     ------
@@ -117,10 +128,36 @@ def publish(
     done = of_run(home, run_id)
     if done is not None:
         return done.version
+    if similar is not None and similar.exists():
+        _write_similar_items(home, similar, run_id)
     batches = ParquetFile(lists).iter_batches(columns=RECOMMENDATIONS.names)
     rows = pa.RecordBatchReader.from_batches(RECOMMENDATIONS, map(_as_set, batches))
     metadata = {RUN: run_id, KIND: kind, CHECKSUM: checksum(lists), BY: by, REASON: reason}
     return home.recommendations.overwrite(rows, metadata=metadata, handle=handle)
+
+
+def _write_similar_items(home: Home, similar: Path, run_id: str) -> None:
+    rows = read_table(similar)
+    rows = rows.append_column(RUN_ID, pa.array([run_id] * len(rows), pa.string())).select(SIMILAR_ITEMS.names).cast(SIMILAR_ITEMS)
+    home.similar_items.overwrite(rows, metadata={RUN: run_id})
+
+
+def similar_versions(home: Home) -> dict[str, int]:
+    """Return the version of ``similar_items`` that each run has written last, by the run's id."""
+    return {commit[RUN]: int(commit["version"]) for commit in reversed(home.similar_items.commits()) if RUN in commit}
+
+
+def read_similar_items(home: Home, item_id: str) -> pd.DataFrame:
+    """Return what is most like an item, as of the published run, best first; no rows where that run compared no items."""
+    from bowerbird.store.tables import relation
+    from bowerbird.warehouse.connection import connect
+
+    present = current(home)
+    version = similar_versions(home).get(present.run_id) if present else None
+    with connect() as con:
+        relation(con, home.similar_items, "alike", version=0 if version is None else version)
+        found: pd.DataFrame = con.execute("select * from alike where item_id = ? order by rank", [item_id]).df()
+        return found
 
 
 def _as_set(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bowerbird.store.home import Home
-from bowerbird.store.published import reachable
+from bowerbird.store.published import reachable, similar_versions
 from bowerbird.store.runs import MANIFEST, OUTCOME, list_runs, read_json
 
 REPORT = "report.html"
@@ -46,16 +46,16 @@ def tidy(home: Home, *, retention_days: int) -> Tidied:
 
 
 def _tidy_tables(home: Home, kept: set[str], retention_days: int) -> int:
-    """Delete files of tables, but none that a kept run has read: its model answers strangers from them."""
+    """Delete files of tables, but none that a kept run has read, whose model answers strangers from them, or has written."""
     manifests = [home.runs / run_id / MANIFEST for run_id in kept]
     read = [read_json(path)["versions"] for path in manifests if path.exists()]
-    tables = (home.events, home.items, home.users, home.feedback, home.quarantine, home.recommendations)
+    read += [{home.similar_items.path.name: version} for run_id, version in similar_versions(home).items() if run_id in kept]
     return sum(
         table.sweep(
             retention_days=retention_days,
             keep={versions[table.path.name] for versions in read if table.path.name in versions},
         )
-        for table in tables
+        for table in home.tables
     )
 
 
