@@ -27,6 +27,7 @@ Candidate = Literal[
     "nominee",
     "als",
     "blend",
+    "bpr",
     "content",
     "cooccurrence",
     "decision_tree",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MODELS = {
     "als": "Als",
     "blend": "Blend",
+    "bpr": "Bpr",
     "content": "Content",
     "cooccurrence": "Cooccurrence",
     "decision_tree": "DecisionTree",

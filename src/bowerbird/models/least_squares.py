@@ -105,21 +105,23 @@ def conjugate_gradient(
     expected of a row with this sum of e, were its entries drawn in proportion to ``column_sums``. Residual and length of
     a step are computed anew instead of carried on, so that rounding cannot make the steps grow.
     """
-    eigenvalues_D, basis_DD = np.linalg.eigh(gram(y_CD))
+    eigenvalues_D, basis_DD = np.linalg.eigh((y_CD.T @ y_CD).astype(np.float64))
     gram_D, basis_DD = np.maximum(eigenvalues_D, 0).astype(np.float32), basis_DD.astype(np.float32)
     turned_CD = np.concatenate([y_CD @ basis_DD, np.zeros((1, y_CD.shape[1]), np.float32)])
     expected_D = column_sums @ turned_CD[:-1] ** 2 / np.maximum(column_sums.sum(), TINY)
     turned_RD = x_RD @ basis_DD
-    pull_RD = np.zeros_like(x_RD) if means_RD is None else rows.penalties[:, None] * (means_RD @ basis_DD)
+    pull_RD = None if means_RD is None else rows.penalties[:, None] * (means_RD @ basis_DD)
+    numbers = np.empty(max((columns_BL.size for _, columns_BL, _ in rows.batches), default=0) * y_CD.shape[1], np.float32)
     for places, columns_BL, extra_BL in rows.batches:
-        y_BLD = turned_CD.take(columns_BL, axis=0)
+        y_BLD = numbers[: columns_BL.size * y_CD.shape[1]].reshape(*columns_BL.shape, -1)
+        turned_CD.take(columns_BL, axis=0, out=y_BLD, mode="clip")  # into the same memory: new memory costs more than the copy
         diagonal_BD = gram_D + rows.penalties[places, None]
         scale_BD = 1 / (diagonal_BD + rows.sums[places, None] * expected_D)
-        x_BD, pull_BD = turned_RD[places], pull_RD[places]
+        x_BD, pull_BD = turned_RD[places], 0 if pull_RD is None else pull_RD[places]
         products_BL = np.matvec(y_BLD, x_BD)
         direction_BD, previous_B = np.zeros_like(x_BD), np.full(len(places), np.inf, np.float32)
         for _ in range(num_steps):
-            residual_BD = np.vecmat(1 + extra_BL * (1 - products_BL), y_BLD) - diagonal_BD * x_BD + pull_BD
+            residual_BD = np.vecmat(1 + extra_BL * (1 - products_BL), y_BLD) + (pull_BD - diagonal_BD * x_BD)
             scaled_BD = scale_BD * residual_BD
             decline_B = np.vecdot(residual_BD, scaled_BD)
             direction_BD = scaled_BD + (decline_B / previous_B)[:, None] * direction_BD
