@@ -121,8 +121,18 @@ model = SLIMRecommender(X.astype(float), alpha=alpha, l1_ratio=l1_ratio, tol=1e-
     return log.ours("slim", num_neighbors=100, **settings), log.peer("irspack", code)
 
 
+def ease(log: Log) -> tuple[Top, Top]:
+    """The same closed form; a list of ours ends where nothing speaks for an item, and irspack's is cut there."""
+    code = f"""
+from irspack import DenseSLIMRecommender
+model = DenseSLIMRecommender(X.astype(float), reg=250.0).learn()
+{IRSPACK_TOP}"""
+    return log.ours("ease", regularization=250.0, max_history=EVERYTHING), log.peer("irspack", code)
+
+
 MODELS: dict[str, Callable[[Log], tuple[Top, Top]]] = {
     "als": als,
+    "ease": ease,
     "item_knn": item_knn,
     "slim": slim,
     "user_knn": user_knn,

@@ -28,12 +28,12 @@ BLOCK = 2048  # users for which irspack makes scores at once
 SETTINGS: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {  # Any: settings of the libraries
     "item_knn": {
         "bowerbird": ("item_knn", {"num_neighbors": 100, "shrinkage": 0.0, "max_history": 10**6}),
-        "implicit": ("nearest_neighbours.CosineRecommender", {"K": 100, "num_threads": 1}),
+        "implicit": ("nearest_neighbours.CosineRecommender", {"K": 101, "num_threads": 1}),  # an item is among its own
         "irspack": ("CosineKNNRecommender", {"top_k": 100, "shrinkage": 0.0, "normalize": True, "n_threads": 1}),
     },
     "user_knn": {
         "bowerbird": ("user_knn", {"num_neighbors": 100, "shrinkage": 0.0, "max_history": 10**6}),
-        "irspack": ("CosineUserKNNRecommender", {"top_k": 100, "shrinkage": 0.0, "normalize": True, "n_threads": 1}),
+        "irspack": ("CosineUserKNNRecommender", {"top_k": 101, "shrinkage": 0.0, "normalize": True, "n_threads": 1}),
     },
     "ease": {
         "bowerbird": ("ease", {"regularization": 250.0, "max_history": 10**6}),
