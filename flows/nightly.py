@@ -22,7 +22,7 @@ from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from tasks import contracts, lists, proof, rows
 
-RecipeName = Literal["sample", "ads", "entertainment", "social", "movielens", "online_retail", "complete_journey"]
+RecipeName = Literal["sample", "ads", "ecommerce", "entertainment", "social", "movielens", "online_retail", "complete_journey"]
 Candidate = Literal[
     "nominee",
     "als",

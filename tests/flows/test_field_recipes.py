@@ -56,6 +56,31 @@ def test_entertainment_publishes_films_that_nobody_gets_who_has_rated_them(tmp_p
     assert lists.merge(ratings, left_on=["user_id", "item_id"], right_on=["userId", "movieId"]).empty
 
 
+def test_ecommerce_publishes_what_beats_own_habits(tmp_path: Path) -> None:
+    outcome = run("ecommerce", tmp_path / "home", source="online-retail")
+    beats_habits(outcome)
+    lists = lists_of(outcome, tmp_path / "home")
+    assert lists["propensity"].between(0, 1, inclusive="right").all(), "chance has filled some places, and says how likely"
+
+
+def test_groceries_publish_what_beats_own_habits_and_keep_the_shelves_apart(tmp_path: Path) -> None:
+    outcome = run("complete_journey", tmp_path / "home", source="completejourney")
+    beats_habits(outcome)
+    lists = lists_of(outcome, tmp_path / "home")
+    products = pd.read_parquet(DATA / "completejourney" / "products.parquet").set_index("product_id")
+    products.index = products.index.astype(str)
+    listed = products.loc[lists["item_id"]]
+    assert not listed["department"].isin(["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP"]).any(), "blocked"
+    assert lists.groupby(["user_id", listed["product_category"].to_numpy()]).size().max() <= 2
+
+
+def beats_habits(outcome: dict[str, Any]) -> None:  # Any: JSON
+    """Check that the nominee is above the hardest rival where repeats are welcome, and surely above chance."""
+    nominee, rivals = outcome["metrics"][outcome["nominee"]], outcome["rivals"]
+    assert nominee["value"] > rivals["personal_frequency"]["value"]
+    assert nominee["low"] > rivals["random"]["high"]
+
+
 def test_ads_publishes_nothing_since_so_few_clicks_prove_nothing(tmp_path: Path) -> None:
     outcome = run("ads", tmp_path / "home", source="obd-small", ends="rejected")
     assert "not proven better than random" in outcome["sentence"]

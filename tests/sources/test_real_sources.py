@@ -21,7 +21,7 @@ def take(home: Home, name: str, source: Path, run_id: str = "r1") -> IngestRepor
     return ingest(home, load_recipe(RECIPES / f"{name}.toml"), source, run_id, now=NOW)
 
 
-@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "ads"])
+@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "ads", "ecommerce"])
 def test_recipe_survives_the_round_trip(name: str) -> None:
     recipe = load_recipe(RECIPES / f"{name}.toml")
     assert read_recipe(recipe.dump(), where="again") == recipe == Recipe.model_validate(recipe.dump())
