@@ -6,6 +6,8 @@ SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.in-step
+# Prefect takes seconds to make its database: once here, then new home folders begin with a copy.
+DATABASE := .venv/share/prefect.db
 # torch comes first and through pip: uv would resolve it anew and take the CUDA build (docs/decisions/0004).
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",$$/\1/p' pyproject.toml)
 UV := $(shell grep '^uv==' requirements.lock)
@@ -16,7 +18,7 @@ EXTRAS := app text boosting tune serve mlflow dev
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-setup: $(STAMP)  ## make .venv and install what the lock file pins; nothing to do when it is in step
+setup: $(STAMP) $(DATABASE)  ## make .venv and install what the lock file pins; nothing to do when it is in step
 
 $(STAMP): pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Next: install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -30,10 +32,17 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(BIN)/python -c "import torch" || { echo "torch is installed, but does not load. Next: point pip at torch's CPU wheels (PIP_INDEX_URL), remove .venv, and run make setup again" >&2; exit 1; }
 	@touch $@
 
-run: $(STAMP)  ## a whole run on the simulated shop: ingest, train, gate, publish
+$(DATABASE): $(STAMP)
+	@echo "Making an empty database of Prefect's"
+	@mkdir -p $(@D) && rm -f $@.new
+	@PREFECT_HOME="$(CURDIR)/$(@D)" PREFECT_PROFILES_PATH="$(CURDIR)/$(@D)/profiles.toml" DO_NOT_TRACK=1 \
+		PREFECT_SERVER_DATABASE_CONNECTION_URL="sqlite+aiosqlite:///$(CURDIR)/$@.new" $(BIN)/prefect server database upgrade --yes >/dev/null
+	@mv $@.new $@
+
+run: $(STAMP) $(DATABASE)  ## a whole run on the simulated shop: ingest, train, gate, publish
 	@$(BIN)/bowerbird run --recipe sample
 
-ui: $(STAMP)  ## Prefect's server and a worker on this machine; Ctrl-C ends them
+ui: $(STAMP) $(DATABASE)  ## Prefect's server and a worker on this machine; Ctrl-C ends them
 	@$(BIN)/bowerbird ui
 
 test: $(STAMP)  ## the quick tests, at most 10 minutes

@@ -3,7 +3,8 @@
     python -m benchmarks.orchestration [--recipe sample] [--source FOLDER] [--repeats 3]
 
 Both start from an empty home in a process of their own and do the same steps; the bare run has no server, no tasks and no
-Great Expectations suites. Medians of wall seconds.
+Great Expectations suites. Medians of wall seconds, and of CPU seconds with those of the run's server, since a busy machine
+stretches the first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import perf_counter
 
@@ -31,13 +33,14 @@ run_all(Home.open(Path(sys.argv[3])), load_recipe(recipe_path(sys.argv[1])), sou
 """
 
 
-def wall(command: Sequence[str]) -> tuple[float, str]:
-    """Return how long a process takes, and what it printed."""
+def measure(command: Sequence[str]) -> tuple[float, float, str]:
+    """Return how long a process takes by the wall and by the CPU, those that it starts included, and what it printed."""
     environment = clean_environment()
     environment["OMP_WAIT_POLICY"] = "passive"
-    began = perf_counter()
+    began, before = perf_counter(), getrusage(RUSAGE_CHILDREN)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return perf_counter() - began, done.stdout
+    wall, after = perf_counter() - began, getrusage(RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,10 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", default="")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args(arguments)
-    bare, flow, suites = [], [], []
+    bare, flow, bare_cpu, flow_cpu, suites = [], [], [], [], []
     for _ in range(given.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            bare.append(wall([sys.executable, "-c", BARE, given.recipe, given.source, f"{folder}/bare"])[0])
+            seconds, cpu, _ = measure([sys.executable, "-c", BARE, given.recipe, given.source, f"{folder}/bare"])
+            bare.append(seconds)
+            bare_cpu.append(cpu)
             command = [
                 sys.executable,
                 "-m",
@@ -62,11 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{folder}/flow",
                 "--json",
             ]
-            seconds, printed = wall([*command, *(["--source", given.source] if given.source else [])])
+            seconds, cpu, printed = measure([*command, *(["--source", given.source] if given.source else [])])
             flow.append(seconds)
+            flow_cpu.append(cpu)
             suites.append(json.loads(printed)["seconds"]["contracts"])
     added = median(flow) - median(bare)
     print(f"bare {median(bare):.1f} s, flow {median(flow):.1f} s: {added:+.1f} s ({added / median(bare):+.0%})")
+    print(f"CPU: bare {median(bare_cpu):.1f} s, flow {median(flow_cpu):.1f} s: {median(flow_cpu) - median(bare_cpu):+.1f} s")
     print(f"of which Great Expectations' suites {median(suites):.1f} s; without them {added - median(suites):+.1f} s")
 
 

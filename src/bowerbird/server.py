@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from bowerbird.store.home import Home
 from bowerbird.store.runs import write_json
 
 WORK_POOL = "bowerbird"
+DATABASE = Path(sys.prefix) / "share" / "prefect.db"
+"""An empty database of Prefect's, which ``make setup`` makes."""
 KEPT = "P365D"
 """How long the server remembers what it waits for; a minute by default, and then a restart forgets lost runs."""
 
@@ -48,16 +51,34 @@ def start_run_server(home: Home) -> RunServer | None:
     settings = os.environ | prefect_environment(home)
     if settings.get("PREFECT_API_URL"):
         return None
+    lay_database(home, DATABASE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    own = {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "0",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
     process = _start(command, settings | own, home.path)
     atexit.register(_end, [process])
     os.environ.update(settings | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"})
     return RunServer(f"http://127.0.0.1:{port}", process)
+
+
+def lay_database(home: Home, made: Path) -> None:
+    """Let a new home's Prefect begin with a database that is made already, where it is: to make one takes seconds."""
+    place = home.path / "prefect" / "prefect.db"
+    if made.exists() and not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_name(f"{place.name}.{os.getpid()}.tmp")
+        shutil.copyfile(made, unfinished)
+        with contextlib.suppress(FileExistsError):  # a server that has begun at the same time keeps its own
+            os.link(unfinished, place)
+        unfinished.unlink()
 
 
 def serve_ui(home: Home, *, port: int, report_port: int) -> None:
@@ -71,6 +92,7 @@ def serve_ui(home: Home, *, port: int, report_port: int) -> None:
     root = checkout()
     for taken in (port, report_port):
         _require_free(taken)
+    lay_database(home, DATABASE)
     server = home.path / "prefect" / SERVER_FILE
     server.parent.mkdir(parents=True, exist_ok=True)
     server.unlink(missing_ok=True)
