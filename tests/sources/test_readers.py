@@ -243,7 +243,7 @@ def test_corrupt_parquet_is_refused(opened: Open, source: Path, data: bytes) -> 
     assert "cannot be read as Parquet" in refusal(opened, path="events.parquet")
 
 
-@pytest.mark.parametrize("data", [gzip.compress(HEADER + b"1,2,3\n" * 50_000)[:-30], b"no gzip"])
+@pytest.mark.parametrize("data", [gzip.compress(HEADER + b"1,2,3\n" * 50_000)[:-30], b"no gzip"], ids=["cut short", "no gzip"])
 def test_broken_gzip_is_refused(opened: Open, source: Path, data: bytes) -> None:
     write(source, data, "events.csv.gz")
     assert "broken gzip" in refusal(opened, path="events.csv.gz")
