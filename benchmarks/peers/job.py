@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -129,7 +128,8 @@ def main() -> None:
     name, config = SETTINGS[model][library]
     run = {"bowerbird": bowerbird, "implicit": implicit, "irspack": irspack}[library]
     top = run(pd.read_parquet(events_path), np.load(users_path), name, config, clock)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # what getrusage says begins at the parent's memory
+    peak = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
     np.save(f"{out}.npy", top)
     Path(f"{out}.json").write_text(json.dumps({"times": times, "peak_mb": peak}))
 
