@@ -85,6 +85,7 @@ def test_the_nearest_are_those_of_the_formula_in_panels_and_in_sparse_products(
     monkeypatch.setattr("bowerbird.models.neighbours.PANEL_WIDTH", 16)
     monkeypatch.setattr("bowerbird.models.neighbours.NUM_GROUPS", 8)
     monkeypatch.setattr("bowerbird.models.neighbours.MAX_CANDIDATES", 200)
+    monkeypatch.setattr("bowerbird.models.neighbours.SORTED", 100)
     x = (np.random.default_rng(1).random((60, 50)) < np.linspace(0.05, 0.5, 50)).astype(float)
     x[np.arange(50), np.arange(50)] = 1
     users, items = np.nonzero(x)

@@ -30,9 +30,10 @@ PANEL_WIDTH, PANEL_VALUES = 1024, 2**24  # a panel has at most so many items and
 CHUNK = 128  # so many columns are multiplied at once, which stay in the cache
 NUM_GROUPS = 256
 DENSE_IS_CHEAPER = 16.0  # a multiplication in a sparse product costs as much as so many values of a panel
-BLOCK_PRODUCTS = 20_000_000  # a block of a sparse product needs at most so many multiplications, but for a single item
+BLOCK_PRODUCTS = 5_000_000  # a block of a sparse product needs at most so many multiplications, but for a single item
 PADDED = 2_000_000  # so many values, padding included, are looked at together
 MAX_CANDIDATES = 8_000_000  # beyond so many, and twice those that stay, candidates are thinned out
+SORTED = 4_000_000  # about so many candidates are sorted at once
 EXACT = 2**24  # whole numbers up to here are exact in float32
 
 
@@ -94,8 +95,12 @@ def nearest_items(x: csr_array, similarity: Similarity, *, num_neighbors: int) -
         _add_panel(found, ranked, width, similarity, start)
         ranked, start = ranked[:, width:], start + width
     _add_tail(found, ranked, similarity, start)
-    matrix, codes = found.nearest().tocoo(), order.astype(np.int32)  # a product with wider indices would narrow them anew
-    return csr_array((matrix.data.astype(np.float64), (codes[matrix.row], codes[matrix.col])), shape=matrix.shape)
+    nearest = found.nearest()
+    nearest.indices = order.astype(np.int32)[nearest.indices]  # a product with wider indices would narrow them anew
+    unranked = nearest[np.argsort(order)]
+    unranked.sort_indices()
+    unranked.data = unranked.data.astype(np.float64, copy=False)
+    return unranked
 
 
 def nearest_to(
@@ -112,9 +117,7 @@ def nearest_to(
         similar = _similar(by_other[begin:stop], x, similarity, similarity.left[begin:stop])
         similar.data[similar.indices == np.repeat(own[begin:stop], np.diff(similar.indptr))] = 0
         similar.sort_indices()
-        kept = nearest_places(similar.indptr, similar.data, num_neighbors)
-        indptr = np.concatenate([[0], np.cumsum(kept)])[similar.indptr]
-        parts.append(csr_array((similar.data[kept], similar.indices[kept], indptr), shape=similar.shape))
+        parts.append(_kept(similar, num_neighbors))
     return vstack(parts, format="csr")
 
 
@@ -160,14 +163,20 @@ class Candidates:
 
     def nearest(self) -> csr_array:
         """Return the nearest so far; the first ones where the last place is tied."""
-        shape = (len(self.floors), len(self.floors))
-        nothing = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, self.floors.dtype))
-        items, neighbours, values = map(np.concatenate, zip(nothing, *self._parts, strict=True))
-        is_open = values >= self.floors[items]
-        matrix = coo_array((values[is_open], (items[is_open], neighbours[is_open])), shape=shape).tocsr()
-        kept = nearest_places(matrix.indptr, matrix.data, self.num_neighbors)
-        indptr = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
-        return csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=shape)
+        num_items = len(self.floors)
+        num_blocks = min(num_items, 1 + sum(len(part[2]) for part in self._parts) // SORTED)
+        cuts = np.linspace(0, num_items, num_blocks + 1).astype(int).tolist()
+        return vstack([self._of(begin, stop) for begin, stop in pairwise(cuts)], format="csr")
+
+    def _of(self, begin: int, stop: int) -> csr_array:
+        """Return the nearest of some items."""
+        nothing = np.zeros(0, np.int32)
+        parts: list[tuple[NDArray[Any], NDArray[Any], Scores]] = [(nothing, nothing, np.zeros(0, self.floors.dtype))]
+        for items, neighbours, values in self._parts:
+            is_open = (items >= begin) & (items < stop) & (values >= self.floors[items])
+            parts.append((items[is_open] - np.int32(begin), neighbours[is_open], values[is_open]))
+        items, neighbours, values = map(np.concatenate, zip(*parts, strict=True))
+        return _kept(coo_array((values, (items, neighbours)), shape=(stop - begin, len(self.floors))).tocsr(), self.num_neighbors)
 
 
 def _add_panel(found: Candidates, ranked: csr_array, width: int, similarity: Similarity, start: int) -> None:
@@ -250,6 +259,13 @@ def _blocks(ranked: csr_array, by_item: csr_array) -> list[tuple[int, int]]:
         begin = int(ends[stop - 1])
         cuts.append(stop)
     return list(pairwise(cuts))
+
+
+def _kept(similar: csr_array, num_neighbors: int) -> csr_array:
+    """Keep the places that ``nearest_places`` chooses."""
+    kept = nearest_places(similar.indptr, similar.data, num_neighbors)
+    indptr = np.concatenate([[0], np.cumsum(kept)])[similar.indptr].astype(similar.indices.dtype)
+    return csr_array((similar.data[kept], similar.indices[kept], indptr), shape=similar.shape)
 
 
 def nearest_places(indptr: NDArray[Any], values: Scores, num_neighbors: int) -> NDArray[np.bool_]:
