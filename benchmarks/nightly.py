@@ -26,6 +26,7 @@ SOURCES = {
     "movielens": "ml-latest-small",
     "online_retail": "online-retail",
     "complete_journey": "completejourney",
+    "open_bandit": "obd-small",
     "ads": "obd-small",
 }
 

@@ -22,7 +22,9 @@ from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from tasks import contracts, lists, proof, rows
 
-RecipeName = Literal["sample", "ads", "ecommerce", "entertainment", "social", "movielens", "online_retail", "complete_journey"]
+RecipeName = Literal[
+    "sample", "ads", "ecommerce", "entertainment", "social", "movielens", "online_retail", "complete_journey", "open_bandit"
+]
 Candidate = Literal[
     "nominee",
     "als",

@@ -21,7 +21,7 @@ def take(home: Home, name: str, source: Path, run_id: str = "r1") -> IngestRepor
     return ingest(home, load_recipe(RECIPES / f"{name}.toml"), source, run_id, now=NOW)
 
 
-@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "ads", "ecommerce"])
+@pytest.mark.parametrize("name", ["movielens", "online_retail", "complete_journey", "open_bandit", "ads", "ecommerce"])
 def test_recipe_survives_the_round_trip(name: str) -> None:
     recipe = load_recipe(RECIPES / f"{name}.toml")
     assert read_recipe(recipe.dump(), where="again") == recipe == Recipe.model_validate(recipe.dump())
@@ -95,3 +95,12 @@ def test_open_bandit_comes_in_as_impressions_clicks_and_feedback(home: Home) -> 
     assert report.tables["feedback"].accepted == 60_000
     logs = "count(distinct policy || campaign), min(propensity) > 0, max(propensity) <= 1, max(position)"
     assert rows_of(home, "feedback", logs) == [(6, True, True, 3)]
+
+
+@real
+def test_open_bandit_comes_in_as_feedback_with_its_log(home: Home) -> None:
+    report = take(home, "open_bandit", DATA / "obd-small")
+    assert report.tables["feedback"].accepted == 60_000
+    assert rows_of(home, "feedback", "count(distinct log), min(propensity) > 0, max(propensity) <= 1, max(position)") == [
+        (6, True, True, 3)
+    ]
