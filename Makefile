@@ -46,7 +46,7 @@ ui: $(STAMP) $(DATABASE)  ## Prefect's server and a worker on this machine; Ctrl
 	@$(BIN)/bowerbird ui
 
 test: $(STAMP)  ## the quick tests, at most 10 minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(STAMP) browser  ## the tests with servers, browsers and fresh environments
 	$(BIN)/python -m pytest -m slow
