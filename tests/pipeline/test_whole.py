@@ -49,6 +49,19 @@ def test_where_a_rival_is_better_the_rival_is_published_and_the_run_says_so(home
     assert set(lists_of(home)["source"]) <= {"cooccurrence", "fallback"}
 
 
+def test_what_cannot_be_tidied_is_told_and_the_run_stays_what_it_was(
+    home: Home, source: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "old.parquet")
+
+    monkeypatch.setattr("bowerbird.store.retention.tidy", refuse)
+    outcome = run_all(home, shop_recipe(), source)
+
+    assert outcome["outcome"] == read_json(home.runs / outcome["run_id"] / "outcome.json")["outcome"] == "published"
+    assert "old.parquet" in caplog.text and "the next run tries again" in caplog.text
+
+
 def test_a_model_with_probabilities_is_shown_beside_what_came_true(home: Home, source: Path) -> None:
     pytest.importorskip("sklearn", reason="the extra boosting is not installed")
     rankers = [{"name": "naive_bayes", "horizon_days": 4}, {"name": "popularity"}]

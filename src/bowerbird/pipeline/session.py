@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.retention import Tidied
 from bowerbird.store.runs import OUTCOME, read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 INGEST = "ingest.json"
 STOPPED, FAILED, INTERRUPTED = "stopped", "failed", "interrupted"
@@ -92,8 +95,15 @@ def _record_failure(run: Run, error: BaseException) -> None:
 
 
 def tidy(run: Run) -> Tidied:
-    """Delete what is beyond the rollback horizon, at the end of a run that went well."""
-    return retention.tidy(run.home, retention_days=Settings().retention_days)
+    """Delete what is beyond the rollback horizon, at the end of a run that went well.
+
+    Where that cannot be done the run is as good as it was: a warning says so, and the next run tries again.
+    """
+    try:
+        return retention.tidy(run.home, retention_days=Settings().retention_days)
+    except OSError as error:
+        logger.warning("what is beyond the rollback horizon could not be deleted (%s); the next run tries again", error)
+        return Tidied(num_files=0, num_runs=0, num_cached=0)
 
 
 def outcome_of(run: Run, outcome: str) -> dict[str, Any]:  # Any: JSON
