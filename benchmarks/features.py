@@ -68,7 +68,7 @@ def main() -> None:
     """Print one row a feature and size, and how the whole grows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, nargs="+", default=[10_000_000, 50_000_000], help="about so many events")
-    parser.add_argument("--memory-limit", default="2500MB", help="what DuckDB may hold; it spills beyond")
+    parser.add_argument("--memory-limit", default="3300MB", help="what DuckDB may hold; it spills beyond")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
