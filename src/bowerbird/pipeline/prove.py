@@ -235,7 +235,8 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
-    bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed)
+    has_probabilities = type(model).predict_proba is not Model.predict_proba  # reading all targets may take a pass over the log
+    bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed) if has_probabilities else None
     if bins is not None:
         files["probabilities"] = folder / f"{fitted.spec.label}.probabilities.parquet"
         bins.to_parquet(files["probabilities"], index=False)
