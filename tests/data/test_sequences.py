@@ -68,3 +68,12 @@ def test_every_event_but_the_first_is_the_target_of_exactly_one_window(length: i
     assert sorted(event for targets in targets_of(windows) for event in targets) == expected.tolist()
     assert windows.sizes.max() <= length
     assert windows.sizes.min() >= 1
+
+
+def test_times_and_event_types_stay_with_their_events() -> None:
+    sequences = Sequences(np.arange(5), np.asarray([0, 3, 5]), np.arange(5) * 10, np.arange(5) * 100)
+    part = sequences.tail(2).select(np.asarray([1, 0])).without_last(np.asarray([1]))
+    assert part.timestamps is not None and part.events is not None
+    assert part.items.tolist() == [3, 4, 1]
+    assert part.timestamps.tolist() == [30, 40, 10]
+    assert part.events.tolist() == [300, 400, 100]

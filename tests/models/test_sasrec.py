@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 class TestSasrec(ModelConformance):
     name = "sasrec"
-    expected_ndcg = 0.0488
+    expected_ndcg = 0.0433
 
     @pytest.mark.slow
     def test_the_metric_is_the_expected_one(self, request: pytest.FixtureRequest) -> None:

@@ -57,7 +57,26 @@ def test_the_same_seed_gives_the_same_batches_and_another_epoch_others() -> None
 
 
 def test_rows_for_inference_leave_empty_sequences_out() -> None:
-    rows, tokens, lengths = next(padded_batches(numbered(2, 0, 3)))
+    rows, tokens, context = next(padded_batches(numbered(2, 0, 3)))
     assert rows.tolist() == [2, 0]
     assert tokens.tolist() == [[2, 3, 4], [0, 1, 0]]
-    assert lengths.tolist() == [3, 2]
+    assert context.lengths.tolist() == [3, 2]
+
+
+def test_times_stand_beside_the_events_read_and_tell_when_the_next_one_is_asked_for() -> None:
+    sequences = Sequences(np.arange(5), np.asarray([0, 3, 5]), np.arange(5) * 10, np.arange(5) % 2)
+    (batch,) = epoch_batches(sequences, max_length=5, batch_tokens=100)
+    context = batch.context
+    assert context.timestamps is not None and context.asked is not None and context.events is not None
+    assert context.lengths.tolist() == [2, 1]
+    assert context.timestamps.flatten()[batch.places].tolist() == [0, 10, 30]
+    assert context.asked.flatten()[batch.places].tolist() == [10, 20, 40]
+    assert context.events.flatten()[batch.places].tolist() == [0, 1, 1]
+
+
+def test_a_request_tells_its_own_time_after_the_last_event() -> None:
+    sequences = Sequences(np.arange(5), np.asarray([0, 3, 5]), np.arange(5) * 10)
+    _, _, context = next(padded_batches(sequences, asked=np.asarray([99, 77])))
+    assert context.asked is not None
+    assert context.asked[0].tolist() == [10, 20, 99]
+    assert context.asked[1, :2].tolist() == [40, 77]

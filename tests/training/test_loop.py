@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from bowerbird.data.sequences import Sequences
 from bowerbird.errors import TrainingError
-from bowerbird.training.batches import epoch_batches
+from bowerbird.training.batches import Context, epoch_batches
 from bowerbird.training.loop import Epoch, best_epoch, train, validations_since_best
+from bowerbird.training.losses import ItemLoss
+from bowerbird.training.negatives import Negatives
 from bowerbird.training.next_item import SequenceNetwork, next_item_loss
 from bowerbird.training.plan import Optimizer, Plan, Schedule
 
@@ -27,15 +29,13 @@ class Turn(SequenceNetwork):
     """The smallest network: one matrix that turns an item's vector into the next one's."""
 
     def __init__(self, seed: int = 1) -> None:
-        super().__init__()
+        super().__init__(np.zeros(4, np.int64), 8)
         generator = torch.Generator().manual_seed(seed)
-        self.items = nn.Embedding(4, 8)
-        self.biases = nn.Parameter(torch.zeros(4))
         self.turn = nn.Linear(8, 8)
         for parameter in self.parameters():
             nn.init.normal_(parameter, 0, 0.1, generator=generator)
 
-    def encode(self, x_BLD: Tensor) -> Tensor:
+    def encode(self, x_BLD: Tensor, context: Context) -> Tensor:
         turned: Tensor = self.turn(x_BLD)
         return turned
 
@@ -45,14 +45,15 @@ def run(
 ) -> tuple[SequenceNetwork, list[Epoch]]:
     generator = torch.Generator().manual_seed(seed)
     batches = partial(epoch_batches, CIRCLE, max_length=10, batch_tokens=16, generator=generator)
-    loss = partial(next_item_loss, num_negatives=num_negatives, generator=generator)
+    negatives = Negatives("uniform", num_negatives, np.ones(4, np.int64))
+    loss = partial(next_item_loss, loss=ItemLoss(), negatives=negatives, generator=generator)
     return train(network or Turn(), batches, loss, plan, **more)
 
 
 @pytest.mark.parametrize("num_negatives", [0, 3])
 def test_what_follows_is_learned(num_negatives: int) -> None:
     network, curve = run(replace(PLAN, num_epochs=60), num_negatives=num_negatives)
-    scores = network.score(network.encode(network.items.weight))
+    scores = network.score(network.last_states(torch.arange(4)[:, None], Context(torch.ones(4, dtype=torch.int64))))
     assert scores.argmax(dim=1).tolist() == [1, 2, 3, 0]
     assert curve[-1].loss < curve[0].loss / 2
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bowerbird.training.losses import full_softmax, sampled_softmax
+from bowerbird.training.losses import ItemLoss, binary_cross_entropy, full_softmax, gbce_beta, sampled_softmax
 
 SCORES = torch.tensor([[2.0, 1.0, 3.0], [1.0, 1.0, 9.0]]).log()
 """Two rows, three items."""
@@ -59,3 +59,32 @@ def test_draws_that_are_expected_more_often_count_less() -> None:
         scores[:, 0], scores[:, [1, 1, 2]], torch.zeros(1, 3, dtype=torch.bool), log_expected=torch.tensor([2.0, 2.0, 1.0]).log()
     )
     assert float(estimate) == pytest.approx(float(full_softmax(scores, targets)))
+
+
+def test_binary_cross_entropy_is_the_hand_worked_value() -> None:
+    scores = torch.tensor([[3.0, 1.0, 1 / 3]]).log()  # odds: probabilities 3/4, 1/2, 1/4
+    loss = binary_cross_entropy(scores[:, 0], scores[:, 1:], torch.zeros(1, 2, dtype=torch.bool))
+    assert float(loss) == pytest.approx(-(math.log(3 / 4) + math.log(1 / 2) + math.log(3 / 4)) / 3)
+
+
+def test_a_draw_of_the_target_does_not_count_in_binary_cross_entropy() -> None:
+    scores = torch.tensor([[3.0, 3.0, 1.0]]).log()
+    loss = binary_cross_entropy(scores[:, 0], scores[:, 1:], torch.tensor([[True, False]]))
+    assert float(loss) == pytest.approx(-(math.log(3 / 4) + math.log(1 / 2)) / 3)
+
+
+def test_beta_is_the_sampling_rate_at_full_calibration_and_1_without() -> None:
+    assert gbce_beta(10, 101, calibration=1.0) == pytest.approx(0.1)
+    assert gbce_beta(10, 101, calibration=0.0) == pytest.approx(1.0)
+    assert gbce_beta(10, 101, calibration=0.75) == pytest.approx(0.325)
+
+
+def test_gbce_with_all_items_is_bce() -> None:
+    assert float(ItemLoss("gbce").of_all(SCORES, TARGETS)) == pytest.approx(float(ItemLoss("bce").of_all(SCORES, TARGETS)))
+
+
+def test_gbce_weighs_the_target_by_beta() -> None:
+    scores = torch.tensor([[3.0, 1.0]]).log()
+    none = torch.zeros(1, 1, dtype=torch.bool)
+    loss = ItemLoss("gbce", 1.0).of_drawn(scores[:, 0], scores[:, 1:], none, log_expected=0.0, num_items=11)
+    assert float(loss) == pytest.approx(-(0.1 * math.log(3 / 4) + math.log(1 / 2)) / 2)

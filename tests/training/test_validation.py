@@ -7,22 +7,22 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bowerbird.data.sequences import Sequences
+from bowerbird.training.batches import Context
 from bowerbird.training.next_item import SequenceNetwork
-from bowerbird.training.validation import HoldOut, hold_out, ndcg
+from bowerbird.training.validation import HoldOut, hold_out, hold_out_by_time, ndcg
 
 
 class Fixed(SequenceNetwork):
     """Scores the items as given, whatever was read."""
 
     def __init__(self, scores: list[float]) -> None:
-        super().__init__()
-        self.items = nn.Embedding.from_pretrained(torch.tensor(scores)[:, None])
-        self.biases = nn.Parameter(torch.zeros(len(scores)))
+        super().__init__(np.zeros(len(scores), np.int64), 1)
+        self.items.weight.data = torch.tensor(scores)[:, None]
 
-    def encode(self, x_BLD: Tensor) -> Tensor:
+    def encode(self, x_BLD: Tensor, context: Context) -> Tensor:
         return torch.ones_like(x_BLD)
 
 
@@ -52,3 +52,26 @@ def test_ranks_are_the_hand_worked_ones(past: list[int], target: int, rank: int)
 
 def test_a_network_that_scores_all_alike_earns_nothing() -> None:
     assert ndcg(Fixed([1.0] * 20), past_and_target([0], 5), max_length=5) == 0
+
+
+def test_by_time_the_first_event_after_the_moment_is_held_out_and_nothing_later_is_left() -> None:
+    num_users, length = 300, 20
+    items, steps = np.arange(num_users * length, dtype=np.int64), np.tile(np.arange(length, dtype=np.int64), num_users)
+    sequences = Sequences(items, np.arange(num_users + 1, dtype=np.int64) * length, steps)
+    parted = hold_out_by_time(sequences, generator=torch.Generator().manual_seed(1))
+    assert parted is not None
+    rest, held_out = parted
+    assert rest.timestamps is not None and held_out.times is not None
+    assert rest.timestamps.max() == 18
+    assert set(held_out.times) == {19}
+    assert (held_out.targets == held_out.pasts.items[held_out.pasts.indptr[1:] - 1] + 1).all()
+
+
+def test_by_time_nothing_is_held_out_where_few_would_speak_for_all_or_all_is_at_once() -> None:
+    indptr = np.arange(1001, dtype=np.int64) * 4
+    at_once = Sequences(np.arange(4000), indptr, np.zeros(4000, np.int64))
+    few = np.arange(4000) % 4
+    few[-201:] = 10
+    assert hold_out_by_time(at_once, generator=torch.Generator()) is None
+    assert hold_out_by_time(Sequences(np.arange(4000), indptr, few), generator=torch.Generator()) is None
+    assert hold_out_by_time(Sequences(np.arange(4000), indptr), generator=torch.Generator()) is None

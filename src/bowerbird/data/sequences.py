@@ -5,7 +5,7 @@ Shapes: E events, S sequences, W windows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,22 @@ class Sequences:
         Item codes.
     indptr : int64 [S + 1]
         Where each sequence begins, and a last entry for the end.
+    timestamps : int64 [E]
+        Microseconds since 1970, where they are known.
+    events : int64 [E]
+        Codes of event types, where they are known.
     """
 
     items: NDArray[np.int64]
     indptr: NDArray[np.int64]
+    timestamps: NDArray[np.int64] | None = None
+    events: NDArray[np.int64] | None = None
 
     @classmethod
     def from_interactions(cls, data: Interactions) -> Sequences:
         """Take the events with a weight above 0; a user without one has an empty sequence."""
         evidence = data.evidence()
-        return cls(evidence.items.astype(np.int64), evidence.indptr)
+        return cls(evidence.items.astype(np.int64), evidence.indptr, evidence.timestamps, evidence.events.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -51,20 +57,27 @@ class Sequences:
         """Leave out the last event of the ``chosen`` sequences, none of which may be empty."""
         kept = np.ones(len(self.items), bool)
         kept[self.indptr[chosen + 1] - 1] = False
-        return Sequences(self.items[kept], np.concatenate([[0], np.cumsum(kept)])[self.indptr].astype(np.int64))
+        return self.where(kept)
+
+    def where(self, kept: NDArray[np.bool_]) -> Sequences:
+        """Keep some of the events; bool [E]."""
+        return self._take(kept, np.concatenate([[0], np.cumsum(kept)])[self.indptr].astype(np.int64))
 
     def select(self, chosen: NDArray[np.int64]) -> Sequences:
         """Take the ``chosen`` sequences, in that order."""
         lengths = self.lengths[chosen]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        places = np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], lengths)
-        return Sequences(self.items[places], indptr)
+        return self._take(np.arange(indptr[-1]) + np.repeat(self.indptr[chosen] - indptr[:-1], lengths), indptr)
 
     def tail(self, length: int) -> Sequences:
         """Keep the last ``length`` events of each sequence."""
         from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
-        kept = from_end <= length
-        return Sequences(self.items[kept], np.concatenate([[0], np.cumsum(kept)])[self.indptr].astype(np.int64))
+        return self.where(from_end <= length)
+
+    def _take(self, places: NDArray[np.int64] | NDArray[np.bool_], indptr: NDArray[np.int64]) -> Sequences:
+        timestamps = None if self.timestamps is None else self.timestamps[places]
+        events = None if self.events is None else self.events[places]
+        return replace(self, items=self.items[places], indptr=indptr, timestamps=timestamps, events=events)
 
 
 @dataclass(frozen=True, eq=False)

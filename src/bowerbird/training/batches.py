@@ -18,6 +18,29 @@ from bowerbird.data.sequences import Sequences, Windows, cut_windows
 
 
 @dataclass(frozen=True, eq=False)
+class Context:
+    """What is known of the events read besides their items.
+
+    Attributes
+    ----------
+    lengths : int64 [B]
+        Events of each row; what follows is padding.
+    timestamps : int64 [B, L]
+        Microseconds since 1970, where they are known.
+    events : int64 [B, L]
+        Codes of event types, where they are known.
+    asked : int64 [B, L]
+        For each event read the time at which the one after it is asked for, where it is known: in training that of the next
+        event, when lists are made that of the request.
+    """
+
+    lengths: Tensor
+    timestamps: Tensor | None = None
+    events: Tensor | None = None
+    asked: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Windows side by side, padded on the right with item 0.
 
@@ -27,10 +50,13 @@ class Batch:
         Items: all but the last column are read, all but the first are targets.
     places : int64 [T]
         Where in the flattened [B * L] targets the real ones are.
+    context : Context
+        Of the columns that are read.
     """
 
     tokens: Tensor
     places: Tensor
+    context: Context
 
 
 def num_batches(windows: Windows, batch_tokens: int) -> int:
@@ -56,27 +82,48 @@ def epoch_batches(
         yield _batch(sequences, windows, chosen)
 
 
-def padded_batches(sequences: Sequences, *, batch_tokens: int = 16_384) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """Yield the sequences that are not empty, longest first: their places [B], items padded on the right [B, L], lengths [B]."""
+def padded_batches(
+    sequences: Sequences, *, asked: NDArray[np.int64] | None = None, batch_tokens: int = 16_384
+) -> Iterator[tuple[NDArray[np.int64], Tensor, Context]]:
+    """Yield the sequences that are not empty, longest first: their places [B], items padded on the right [B, L], and the rest.
+
+    ``asked`` int64 [S] are the times at which the next event of each sequence is asked for.
+    """
     lengths = sequences.lengths
     order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
     for start, stop in pairwise(_bounds(lengths[order], batch_tokens)):
         rows = order[start:stop]
-        tokens, _ = _padded(sequences.items, sequences.indptr[rows], lengths[rows])
-        yield rows, torch.from_numpy(tokens), torch.from_numpy(lengths[rows])
+        places, is_real = _places(sequences.indptr[rows], lengths[rows])
+        timestamps, events = _padded(sequences.timestamps, places, is_real), _padded(sequences.events, places, is_real)
+        requests = None if asked is None or timestamps is None else timestamps.roll(-1, dims=1)
+        if requests is not None and asked is not None:
+            requests[torch.arange(len(rows)), torch.from_numpy(lengths[rows] - 1)] = torch.from_numpy(asked[rows])
+        context = Context(torch.from_numpy(lengths[rows]), timestamps, events, requests)
+        yield rows, torch.from_numpy(np.where(is_real, sequences.items[places], 0)), context
 
 
 def _batch(sequences: Sequences, windows: Windows, chosen: NDArray[np.int64]) -> Batch:
-    tokens, is_real = _padded(sequences.items, windows.starts[chosen], windows.sizes[chosen] + 1)
-    return Batch(torch.from_numpy(tokens), torch.from_numpy(np.flatnonzero(is_real[:, 1:])))
+    places, is_real = _places(windows.starts[chosen], windows.sizes[chosen] + 1)
+    timestamps, events = _padded(sequences.timestamps, places, is_real), _padded(sequences.events, places, is_real)
+    context = Context(
+        torch.from_numpy(windows.sizes[chosen]),
+        None if timestamps is None else timestamps[:, :-1],
+        None if events is None else events[:, :-1],
+        None if timestamps is None else timestamps[:, 1:],
+    )
+    tokens = torch.from_numpy(np.where(is_real, sequences.items[places], 0))
+    return Batch(tokens, torch.from_numpy(np.flatnonzero(is_real[:, 1:])), context)
 
 
-def _padded(
-    items: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _places(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return for stretches of events where each is, [B, L], and which are no padding; padding points at the first event."""
     steps = np.arange(lengths.max())
     is_real = steps < lengths[:, None]
-    return np.where(is_real, items[np.where(is_real, starts[:, None] + steps, 0)], 0), is_real
+    return np.where(is_real, starts[:, None] + steps, 0), is_real
+
+
+def _padded(column: NDArray[np.int64] | None, places: NDArray[np.int64], is_real: NDArray[np.bool_]) -> Tensor | None:
+    return None if column is None else torch.from_numpy(np.where(is_real, column[places], 0))
 
 
 def _bounds(falling_sizes: NDArray[np.int64], batch_tokens: int) -> list[int]:

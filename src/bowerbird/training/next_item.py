@@ -1,6 +1,6 @@
-"""What foretells the next item of a sequence: the network's two ways in, and the loss of a batch of windows.
+"""What foretells the next item of a sequence: the network's ways in, and the loss of a batch of windows.
 
-Shapes: B windows, L targets of the longest window, T targets of all, D width, K negatives, V items.
+Shapes: B windows, L targets of the longest window, T targets of all, I items, D width, K negatives, V items with a vector.
 """
 
 from __future__ import annotations
@@ -8,53 +8,107 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from bowerbird.training.batches import Batch
-from bowerbird.training.losses import full_softmax, sampled_softmax
+from bowerbird.training.batches import Batch, Context
+from bowerbird.training.losses import ItemLoss
+from bowerbird.training.negatives import Negatives
+
+INITIAL_SCALE = 0.05
+NUM_GAPS = 24
+"""Time gaps fall into bins that double, from a second to 97 days and above; one more bin is for what has none before it."""
+
+
+class ItemVectors(nn.Embedding):
+    """A vector for each item, and no more."""
+
+    def all(self) -> Tensor:
+        """Return the vectors of all items; [V, D]."""
+        return self.weight
 
 
 class SequenceNetwork(nn.Module, ABC):
-    """Item vectors and biases, and a way from the vectors read to one that is near the next item's."""
+    """Item vectors and biases, and a way from the vectors read to one that is near the next item's.
 
-    items: nn.Embedding
-    """[V, D]; read, and scored against."""
-    biases: nn.Parameter
-    """[V]; added to the scores."""
+    The score of item i after the state h is ``h . e_i + b_i``. A subclass writes ``encode``, and calls ``draw`` when all of its
+    layers are there.
+    """
+
+    def __init__(self, counts_V: NDArray[np.int64], width: int, *, num_event_types: int = 0, has_gaps: bool = False) -> None:
+        super().__init__()
+        self.items: ItemVectors = ItemVectors(len(counts_V), width)
+        """Read, and scored against (tied)."""
+        self.biases = nn.Parameter(torch.zeros(len(counts_V)))
+        """[V]; begin as the logarithm of the items' popularity, so that no time is lost on learning that."""
+        self.events = nn.Embedding(num_event_types + 1, width) if num_event_types else None
+        self.gaps = nn.Embedding(NUM_GAPS + 1, width) if has_gaps else None
+        self.log_counts_V = torch.from_numpy(np.log1p(counts_V)).float()
 
     @abstractmethod
-    def encode(self, x_BLD: Tensor) -> Tensor:
-        """Turn the vectors of the items read into what is expected next at each place [B, L, D], reading no later place."""
+    def encode(self, x_BLD: Tensor, context: Context) -> Tensor:
+        """Turn the vectors of the events read into what is expected next at each place [B, L, D], reading no later place."""
+
+    def states(self, vectors_BLD: Tensor, context: Context) -> Tensor:
+        """Encode item vectors; they are scaled by sqrt(D), which speeds the learning of tied vectors up; [B, L, D]."""
+        x_BLD = vectors_BLD * math.sqrt(vectors_BLD.shape[-1])
+        if self.events is not None and context.events is not None:  # a type that came after training shares the last vector
+            x_BLD = x_BLD + self.events(context.events.clamp(max=self.events.num_embeddings - 1))
+        if self.gaps is not None and context.timestamps is not None:
+            x_BLD = x_BLD + self.gaps(gap_bins(context.timestamps))
+        return self.encode(x_BLD, context)
+
+    def last_states(self, tokens_BL: Tensor, context: Context) -> Tensor:
+        """Encode what comes next after each row; [B, D]."""
+        states_BLD = self.states(self.items(tokens_BL), context)
+        return states_BLD[torch.arange(len(tokens_BL)), context.lengths - 1]
 
     def score(self, states_TD: Tensor) -> Tensor:
         """Score all items after each state; [T, V]."""
-        return torch.addmm(self.biases, states_TD, self.items.weight.T)
+        return torch.addmm(self.biases, states_TD, self.items.all().T)
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw all weights from the generator: vectors small, matrices scaled by their number of inputs; biases 0, norms 1."""
+        vectors = {f"{name}.weight" for name, module in self.named_modules() if isinstance(module, nn.Embedding)}
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 1:
+                parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            else:
+                scale = INITIAL_SCALE if name in vectors else parameter.shape[1] ** -0.5
+                parameter.normal_(0.0, scale, generator=generator)
+        self.biases.copy_(self.log_counts_V - self.log_counts_V.mean())
+
+
+def gap_bins(timestamps_BL: Tensor) -> Tensor:
+    """Return the bin of the time since the event before, in seconds by powers of 2; the first of a row has the last bin."""
+    seconds_BL = timestamps_BL.diff(dim=1).clamp(min=0).float() / 1e6
+    bins_BL = torch.log2(1 + seconds_BL).long().clamp(max=NUM_GAPS - 1)
+    return torch.nn.functional.pad(bins_BL, (1, 0), value=NUM_GAPS)
 
 
 def next_item_loss(
-    network: SequenceNetwork, batch: Batch, *, num_negatives: int, generator: torch.Generator
+    network: SequenceNetwork, batch: Batch, *, loss: ItemLoss, negatives: Negatives, generator: torch.Generator
 ) -> tuple[Tensor, int]:
-    """Return the mean loss of a batch's targets, and their number; padding is dropped before it is scored.
-
-    The negatives are shared by the targets of the batch; 0 takes all items, which is full cross-entropy.
-    """
+    """Return the mean loss of a batch's targets, and their number; padding is dropped before it is scored."""
     targets_T = batch.tokens[:, 1:].flatten()[batch.places]
-    if num_negatives == 0:
-        states_TD = network.encode(network.items(batch.tokens[:, :-1])).flatten(0, 1)[batch.places]
-        return full_softmax(network.score(states_TD), targets_T), len(targets_T)
-    num_items, (rows, width) = network.items.num_embeddings, batch.tokens.shape
-    negatives_K = torch.randint(num_items, (num_negatives,), generator=generator)
+    if negatives.takes_all:
+        states_TD = network.states(network.items(batch.tokens[:, :-1]), batch.context).flatten(0, 1)[batch.places]
+        return loss.of_all(network.score(states_TD), targets_T), len(targets_T)
+    drawn_K, log_expected = negatives.draw(targets_T, generator)
+    rows, width = batch.tokens.shape
     # One look-up for what is read, the targets and the negatives: its gradient is as large as the catalogue.
-    vectors_ID = functional.embedding(torch.cat([batch.tokens.flatten(), negatives_K]), network.items.weight)
-    vectors_BSD, negatives_KD = vectors_ID[: rows * width].view(rows, width, -1), vectors_ID[rows * width :]
-    states_TD = network.encode(vectors_BSD[:, :-1]).flatten(0, 1)[batch.places]
+    vectors_ID = network.items(torch.cat([batch.tokens.flatten(), drawn_K]))
+    vectors_BSD, drawn_KD = vectors_ID[: rows * width].view(rows, width, -1), vectors_ID[rows * width :]
+    states_TD = network.states(vectors_BSD[:, :-1], batch.context).flatten(0, 1)[batch.places]
     vectors_TD = vectors_BSD[:, 1:].flatten(0, 1)[batch.places]
-    loss = sampled_softmax(
+    value = loss.of_drawn(
         (states_TD * vectors_TD).sum(dim=1) + network.biases[targets_T],
-        torch.addmm(network.biases[negatives_K], states_TD, negatives_KD.T),
-        targets_T[:, None] == negatives_K,
-        log_expected=math.log(num_negatives / num_items),
+        torch.addmm(network.biases[drawn_K], states_TD, drawn_KD.T),
+        targets_T[:, None] == drawn_K,
+        log_expected=log_expected,
+        num_items=len(network.biases),
     )
-    return loss, len(targets_T)
+    return value, len(targets_T)

@@ -1,0 +1,175 @@
+"""What all sequence models share: sequences of users, the search for the number of epochs, training, scores, update.
+
+The score of item i is ``h . e_i + b_i``: h is the network's last state, e_i the vector with which the item is read, too. A
+subclass writes ``_network``, and ``_loss`` where it foretells something else than the next item.
+
+Shapes: B users, D width, N items of the catalogue, V items with evidence, which alone have vectors.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bowerbird.data.interactions import Interactions
+from bowerbird.data.sequences import Sequences, cut_windows
+from bowerbird.models.base import Arrays, Curve, Histories, Model, ModelConfig, unprefixed
+from bowerbird.models.sequential_config import SequentialConfig
+from bowerbird.models.topk import Scores
+from bowerbird.training.batches import Batch, epoch_batches, num_batches
+from bowerbird.training.loop import Epoch, best_epoch, train
+from bowerbird.training.losses import ItemLoss
+from bowerbird.training.negatives import Negatives
+from bowerbird.training.next_item import SequenceNetwork, next_item_loss
+from bowerbird.training.plan import Plan
+from bowerbird.training.validation import hold_out, hold_out_by_time, last_states, ndcg
+
+NUM_VALIDATIONS = 30
+
+logger = logging.getLogger(__name__)
+BatchLoss = Callable[[SequenceNetwork, Batch], tuple[Tensor, int]]
+
+
+class SequentialModel(Model):
+    """Foretells a user's next item from the order of the ones before; users need a history, not to be known from ``fit``."""
+
+    Config: ClassVar[type[ModelConfig]]
+
+    def __init__(self, config: ModelConfig, *, seed: int = 1) -> None:
+        super().__init__(config, seed=seed)
+        self._settings = cast(SequentialConfig, config)
+        self._vocabulary = np.zeros(0, np.int64)
+        self._num_event_types = 0
+        self._trained: SequenceNetwork | None = None
+
+    @abstractmethod
+    def _network(
+        self, counts_V: NDArray[np.int64], settings: SequentialConfig, num_event_types: int, generator: torch.Generator
+    ) -> SequenceNetwork:
+        """Make a network whose weights are drawn from the generator; ``counts_V`` tells how often each item is met."""
+
+    def _loss(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> BatchLoss:
+        """Return what a step takes the gradient of."""
+        negatives = Negatives(settings.negatives, settings.num_negatives or 0, counts_V)
+        loss = ItemLoss(settings.loss, settings.calibration)
+        return partial(next_item_loss, loss=loss, negatives=negatives, generator=generator)
+
+    def frozen_config(self) -> dict[str, Any]:  # Any: JSON
+        """Return the settings that were used, with the number of epochs that was found: it trains without a hold-out."""
+        return self._settings.model_dump(mode="json")
+
+    def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        sequences = Sequences.from_interactions(data)
+        self._vocabulary, tokens = np.unique(sequences.items, return_inverse=True)
+        given = cast(SequentialConfig, self.config)
+        settings = given.with_defaults(sequences, num_items=len(self._vocabulary))
+        types = np.unique(sequences.events) if sequences.events is not None and given.event_types else np.zeros(0)
+        self._num_event_types = int(types.max()) + 1 if len(types) > 1 else 0
+        sequences = self._with_what_is_read(replace(sequences, items=tokens.astype(np.int64)))
+        self.curve, self._trained = [], None
+        if settings.num_epochs is None:
+            settings = settings.model_copy(update={"num_epochs": self._find_num_epochs(sequences, settings)})
+        self._settings = settings
+        if sequences.num_targets == 0:
+            logger.info("no user has two events with evidence: %s has no order to learn from, popular items stand in", self.name)
+            return
+        network, epochs = self._train(sequences, settings, settings.num_epochs or 1)
+        self._trained = _for_inference(network)
+        self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
+
+    def _with_what_is_read(self, sequences: Sequences) -> Sequences:
+        """Leave event types out where none is read."""
+        return sequences if self._num_event_types else replace(sequences, events=None)
+
+    def _find_num_epochs(self, sequences: Sequences, settings: SequentialConfig) -> int:
+        """Train without some events of some users, and return the epoch after which those were foretold best."""
+        generator = torch.Generator().manual_seed(self.seed)
+        parted = hold_out_by_time(sequences, generator=generator) if settings.validation == "time" else None
+        rest, held_out = parted or hold_out(sequences, generator=generator)
+        max_epochs = settings.max_epochs or 1
+        if len(held_out.targets) == 0:
+            logger.info("no user has three events with evidence: nothing to hold out, %d epochs it is", max_epochs)
+            return max_epochs
+        validate = partial(ndcg, held_out=held_out, max_length=settings.max_length or 1)
+        _, epochs = self._train(rest, settings, max_epochs, validate=validate)
+        self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
+        return best_epoch(epochs)
+
+    def _train(
+        self,
+        sequences: Sequences,
+        settings: SequentialConfig,
+        num_epochs: int,
+        *,
+        validate: Callable[[SequenceNetwork], float] | None = None,
+    ) -> tuple[SequenceNetwork, list[Epoch]]:
+        generator = torch.Generator().manual_seed(self.seed)
+        counts_V = np.bincount(sequences.items, minlength=len(self._vocabulary))
+        max_length, batch_tokens = settings.max_length or 1, settings.batch_tokens or 1
+        plan = Plan(
+            num_epochs=num_epochs,
+            steps_an_epoch=num_batches(cut_windows(sequences, max_length), batch_tokens),
+            learning_rate=settings.learning_rate,
+            schedule=settings.schedule,
+            weight_decay=settings.weight_decay,
+            patience=settings.patience,
+            validate_every=max(1, num_epochs // NUM_VALIDATIONS),
+        )
+        network = self._fresh(counts_V, settings, generator)
+        batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
+        return train(network, batches, self._loss(counts_V, settings, generator), plan, validate=validate)
+
+    def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
+            return self._network(counts_V, settings, self._num_event_types, generator)
+
+    def _score(self, histories: Histories, at: int) -> Scores:
+        evidence = histories.evidence()
+        scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf, np.float32)
+        if self._trained is None:
+            return scores_BN
+        token_of_N = np.full(self.data.num_items, -1, np.int64)
+        token_of_N[self._vocabulary] = np.arange(len(self._vocabulary))
+        known = evidence.select(token_of_N[evidence.items] >= 0)
+        sequences = Sequences(token_of_N[known.items], known.indptr, known.timestamps, known.events.astype(np.int64))
+        sequences, max_length = self._with_what_is_read(sequences), self._settings.max_length or 1
+        asked = np.full(len(sequences), at, np.int64)
+        for rows, states_BD in last_states(self._trained, sequences, max_length=max_length, asked=asked):
+            scores_BN[np.ix_(rows, self._vocabulary)] = self._trained.score(states_BD).numpy()
+        return scores_BN
+
+    def _arrays(self) -> Arrays:
+        used = np.frombuffer(json.dumps(self.frozen_config()).encode(), np.uint8)
+        arrays: Arrays = {
+            "vocabulary": self._vocabulary,
+            "settings": used,
+            "num_event_types": np.asarray([self._num_event_types]),
+        }
+        if self._trained is not None:
+            arrays |= {f"network.{name}": value.float().numpy() for name, value in self._trained.state_dict().items()}
+        return arrays
+
+    def _restore(self, arrays: Arrays) -> None:
+        self._settings = type(self._settings).model_validate_json(arrays["settings"].tobytes())
+        self._vocabulary, self._num_event_types = arrays["vocabulary"], int(arrays["num_event_types"][0])
+        state = unprefixed(arrays, "network.")
+        if state:
+            network = self._fresh(np.zeros(len(self._vocabulary), np.int64), self._settings, torch.Generator())
+            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+            self._trained = _for_inference(network)
+
+
+def _for_inference(network: SequenceNetwork) -> SequenceNetwork:
+    """Double precision: so a list does not depend on who else is in the batch; rounded to single in the end."""
+    return network.double().eval().requires_grad_(False)

@@ -1,0 +1,87 @@
+"""Settings that all sequence models share, and the rules that fill in what a recipe leaves open."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from bowerbird.models.base import ModelConfig
+
+if TYPE_CHECKING:
+    from bowerbird.data.sequences import Sequences
+
+
+class SequentialConfig(ModelConfig):
+    """How a sequence model is trained; what is None follows the size of the data by the rules of ``with_defaults``."""
+
+    embedding_size: int = Field(default=64, ge=2, le=1024)
+    """Width of the item vectors and of the layers."""
+    max_length: int | None = Field(default=None, ge=1, le=1000)
+    """How many of a user's last events are read."""
+    dropout: float | None = Field(default=None, ge=0, le=0.9)
+    """Share of the numbers, read and inside the layers, that are zeroed in training."""
+    event_types: bool = True
+    """Whether an event's type is read beside its item, where there are several with evidence."""
+    time_gaps: bool = False
+    """Whether the time since the event before is read beside the item."""
+    loss: Literal["softmax", "gbce", "bce"] = "softmax"
+    """Cross-entropy over the items, or binary cross-entropy with or without gBCE's calibration."""
+    calibration: float = Field(default=0.75, ge=0, le=1)
+    """Of ``gbce``: 0 is ``bce``, 1 calibrates in full."""
+    negatives: Literal["uniform", "popular", "in_batch"] = "uniform"
+    """How the negatives of a batch are drawn, that all of its targets share; the loss corrects for it (log-q)."""
+    num_negatives: int | None = Field(default=None, ge=0)
+    """How many are drawn; 0 takes all items. With ``in_batch`` the batch decides."""
+    batch_tokens: int | None = Field(default=None, ge=16)
+    """About how many targets a batch has."""
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    """Of AdamW, after a warm-up of at most 100 steps."""
+    schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
+    """What becomes of the learning rate until the last epoch."""
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    """Of AdamW."""
+    num_epochs: int | None = Field(default=None, ge=1)
+    """Passes over the data. None: found on a hold-out, then all data is trained on anew for as long."""
+    max_epochs: int | None = Field(default=None, ge=1)
+    """The most passes that are tried when their number is to be found."""
+    patience: int = Field(default=3, ge=1)
+    """Validations without a better one before the search for the number ends."""
+    validation: Literal["time", "last"] = "last"
+    """What the search foretells: what came after a moment (where that asks enough users), or the last event of some users."""
+
+    def with_defaults(self, sequences: Sequences, *, num_items: int) -> Self:
+        """Fill in what is None, for T targets (events with one before them) of U users on V items.
+
+        - The last 50 events are read; beyond 1 M targets the last 200 where users have more than 50 on average.
+        - All items are scored where V is at most 1,000, else 512 negatives: 256 reached less on four logs.
+        - Batches of T / 128 targets, to the nearest power of two, from 256 to 1,024, beyond 1 M targets to 4,096: with few
+          epochs, steps are worth more than large products.
+        - The search may train 280,000 + 100 U + 15 T (T / 1 M)^2 targets, at most 30 M, and tries at most 30 epochs. A small
+          log is done within seconds; the largest trains 60 M targets (or two epochs), search and refit together.
+        - Dropout 0.5 where items are rare (T below 20 V) and 12 epochs or more may be tried, else 0.2: what ends sooner has
+          not begun to overfit.
+
+        What holds beyond 1 M targets follows published tables; it was not measured.
+        """
+        num_targets = max(sequences.num_targets, 1)
+        num_users = max(int((sequences.lengths > 0).sum()), 1)
+        is_large = num_targets > 1_000_000
+        budget = min(280_000 + 100 * num_users + 15 * num_targets * (num_targets / 1e6) ** 2, 30e6)
+        max_epochs = int(np.clip(round(budget / num_targets), 1, 30))
+        return self._filled(
+            {
+                "max_length": 200 if is_large and num_targets > 50 * num_users else 50,
+                "dropout": 0.5 if num_targets < 20 * num_items and max_epochs >= 12 else 0.2,
+                "num_negatives": 512 if num_items > 1000 else 0,
+                "batch_tokens": int(np.clip(2 ** round(math.log2(num_targets / 128)), 256, 4096 if is_large else 1024)),
+                "max_epochs": max_epochs,
+            }
+        )
+
+    def _filled(self, rules: dict[str, int | float]) -> Self:
+        """Return the settings with ``rules`` where nothing was given."""
+        given = self.model_dump()
+        return self.model_validate(given | {key: value for key, value in rules.items() if given[key] is None})
