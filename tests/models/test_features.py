@@ -59,6 +59,12 @@ def test_times_and_empty_columns_are_left_out() -> None:
     assert rows(created_at=["2026-01-01", "2026-01-02"], seen=list(when), brand=[None, None]) == [[], []]
 
 
+def test_vectors_of_texts_are_left_out_and_semantic_ids_are_categories() -> None:
+    vectors = [np.asarray([0.1, 0.2], np.float32), [0.3, 0.4]]
+    table = pd.DataFrame({"text_vector": vectors, "semantic_id": [["0:1", "1:7"], ["0:2", "1:7"]]})
+    assert feature_matrix(table, EQUAL)[1] == ["semantic_id: 0:1", "semantic_id: 0:2", "semantic_id: 1:7"]
+
+
 def test_repeated_ids_give_their_last_row_and_later_items_are_not_known() -> None:
     times = ["2026-01-01", None, None, "2026-01-09T00:00:00Z"]
     table = pd.DataFrame({"item_id": ["a", "b", "b", "c"], "price": [1, 2, 3, 4], "created_at": times})

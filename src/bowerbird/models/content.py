@@ -30,9 +30,9 @@ from scipy.sparse import coo_array, csr_array, diags_array, hstack
 
 from bowerbird.columns import ATTRIBUTE, DESCRIPTION, ITEM_ID, TITLE
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
+from bowerbird.extras import import_extra
 from bowerbird.models.alike import alike
 from bowerbird.models.base import Arrays, Histories, ModelConfig
-from bowerbird.models.extras import import_extra
 from bowerbird.models.features import FeatureWeights, feature_matrix, known_rows
 from bowerbird.models.linear import AdditiveModel, Contributions, pack, state_matrix, unpack
 from bowerbird.models.topk import Scores

@@ -8,7 +8,8 @@ brought to length 1 and times the weight of its kind, and then the row to length
 - ``title`` and ``description`` are texts, cut by ``tokenize``.
 - Lists (such as ``categories``, ``tags``) are sets of categories; other texts are cut at ``|`` and ``;`` into such, and truth
   values are categories.
-- Numbers fall into bins that hold equally many rows. Missing values have no bin, and times of all sorts are left out.
+- Numbers fall into bins that hold equally many rows. Missing values have no bin, and times of all sorts are left out,
+  as is ``text_vector``: whoever reads vectors takes them as they are.
 
 Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988.
 """
@@ -26,13 +27,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import coo_array, csr_array, diags_array, hstack
 
-from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, DESCRIPTION, TITLE
+from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, DESCRIPTION, TEXT_VECTOR, TITLE
 from bowerbird.data.interactions import to_microseconds
 from bowerbird.data.tokens import tokenize
 from bowerbird.models.base import ModelConfig
 
 TEXTS = (TITLE, DESCRIPTION)
-TIMES = (CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL)
+LEFT_OUT = (CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL, TEXT_VECTOR)
 CATEGORY_BORDER = re.compile(r"[|;]")
 
 
@@ -54,7 +55,7 @@ def feature_matrix(table: pd.DataFrame, weights: FeatureWeights, *, texts: Itera
     parts, names = [csr_array((len(table), 0))], list[str]()
     for name in table.columns:
         column = table[name]
-        if name in TIMES or pd.api.types.is_datetime64_any_dtype(column) or column.isna().all():
+        if name in LEFT_OUT or pd.api.types.is_datetime64_any_dtype(column) or column.isna().all():
             continue
         weight, labels = weights.category_weight, None
         if name in texts:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bowerbird.extras import import_extra
 from bowerbird.models.base import Arrays, ModelConfig
-from bowerbird.models.extras import import_extra
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bowerbird.extras import import_extra
 from bowerbird.models.base import Arrays, ModelConfig
 from bowerbird.models.calibrate import platt
-from bowerbird.models.extras import import_extra
 from bowerbird.models.pointwise import Pointwise, PointwiseConfig
 
 

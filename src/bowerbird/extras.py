@@ -1,4 +1,4 @@
-"""Imports what an extra brings, when a model first needs it."""
+"""Imports what an extra brings, when it is first needed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What items are called and described as, in vectors that models can read."""
