@@ -11,10 +11,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from bowerbird.application import recipe_path
-from bowerbird.pipeline import prove, release
+from bowerbird.pipeline import prove, release, search
 from bowerbird.pipeline.judge import Verdict
 from bowerbird.pipeline.prepare import Plan
-from bowerbird.pipeline.prove import Champion, Nominee
+from bowerbird.pipeline.prove import Champion, Nominee, Spec
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.session import session
 from bowerbird.recipe import load_recipe
@@ -115,9 +115,17 @@ def settle(run: Run, plan: Plan, *, is_last: bool = False) -> str:
 
 def choose(run: Run, plan: Plan, leader: Champion | None) -> Nominee:
     """Fit the recipe's models before the selection window and choose the one that goes into the proof."""
-    fits = [proof.fit(run, spec, plan.selection.cut, "selection") for spec in prove.contenders(run.recipe, leader)]
+    specs = [tuned(run, spec, plan) for spec in prove.contenders(run.recipe, leader)]
+    fits = [proof.fit(run, spec, plan.selection.cut, "selection") for spec in specs]
     scored = [proof.score(run, fitted, plan.selection) for fitted in fits]
     return proof.choose_nominee(run, fits, scored, leader)
+
+
+def tuned(run: Run, spec: Spec, plan: Plan) -> Spec:
+    """Find the settings that the recipe lets search, each trial a task on the selection window."""
+    for number in search.numbers_left(run, spec, plan.selection):
+        proof.trial(run, spec, plan.selection, number)
+    return proof.best_of(run, spec, plan.selection) if spec.search else spec
 
 
 def judge(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None) -> Verdict:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from bowerbird.pipeline import judge, prepare, prove, session
-from bowerbird.pipeline.judge import Verdict
+from bowerbird.pipeline import judge, prepare, prove, search, session
+from bowerbird.pipeline.judge import SEARCHES, Verdict
 from bowerbird.pipeline.prepare import Cut, Plan, Window
 from bowerbird.pipeline.prove import Champion, Fitted, Nominee, Scored, Spec
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run
-from bowerbird.report.words import decision_text, figures_rows
+from bowerbird.pipeline.search import Trial
+from bowerbird.report.words import decision_text, figures_rows, search_rows
+from bowerbird.store.runs import read_json
 from tasks import artifacts
 from tasks.policies import fit_cache_key, retried
 
@@ -46,6 +48,24 @@ def fit(run: Run, spec: Spec, cut: Cut, purpose: str) -> Fitted:
         fitted = prove.fit(run, spec, cut)
     get_run_logger().info("%s for %s: %s", spec.label, purpose, "trained" if fitted.run_id else "found, not trained anew")
     return fitted
+
+
+@task(name="Make a trial", task_run_name="Trial {number} of {spec.label}")
+def trial(run: Run, spec: Spec, window: Window, number: int) -> Trial:
+    """Fit and score one set of settings of a search."""
+    with session.timed(run, "search"):
+        made = search.make_trial(run, spec, window, number)
+    get_run_logger().info("%s: %s, %s", made.settings, made.state, made.error or made.score)
+    return made
+
+
+@task(name="Take the best trial", task_run_name="Take the best trial of {spec.label}")
+def best_of(run: Run, spec: Spec, window: Window) -> Spec:
+    """Freeze the settings that a search has found."""
+    found = search.best_of(run, spec, window)
+    rows = search_rows(read_json(run.folder / SEARCHES)[spec.label])
+    artifacts.show_table(run, f"search-{spec.label.replace('_', '-')}", rows, f"Trials of {spec.label} on the selection window")
+    return found
 
 
 @task(name="Score a model", task_run_name="Score {fitted.spec.label} on {window.name}")

@@ -366,12 +366,15 @@ def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None =
 
 def _check_models(recipe: Recipe) -> None:
     """Check the models' names and keys; last of all checks, for it imports pandas."""
-    from bowerbird.models import check_config, known_models
+    from bowerbird.models import check_config, check_search, known_models
 
     wanted = [(model.name, model.config) for model in recipe.models]
     wanted += [(recipe.candidate, {})] if recipe.candidate is not None else []
     for name, config in sorted(wanted, key=lambda pair: pair[0] in known_models()):  # an unknown name is told at once
         check_config(name, config)
+    for model in recipe.models:
+        if model.search is not None:
+            check_search(model.name, model.search)
 
 
 def _check_source(recipe: Recipe, source: Path | None) -> None:

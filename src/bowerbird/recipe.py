@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import tomllib
 from datetime import timedelta
@@ -18,6 +17,7 @@ from bowerbird.columns import CATEGORIES
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
 from bowerbird.recipe_rules import Rules
+from bowerbird.recipe_search import Search, is_plain
 from bowerbird.recipe_values import Columns, Duration, Join, Section, Share, Text, Texts, When, require_known
 
 SHOWN = 80
@@ -211,28 +211,24 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name: Text
+    search: Search | None = None
+    """Settings that are found by trials on the selection window."""
 
     @model_validator(mode="after")
     def _holds_plain_values(self) -> Self:
         for key, value in self.config.items():
-            if not _is_plain(value):
+            if not is_plain(value):
                 raise ValueError(
                     f"{key} is {value!r}; allowed are texts, finite numbers, true, false, and lists and tables of them"
                 )
+        for key in self.search.space if self.search else ():
+            if key in self.config or key == "name":
+                raise ValueError(f"{key} has a value and is searched, too; keep one of them")
         return self
 
     @property
     def config(self) -> dict[str, Any]:  # Any: a model's config decides the types
         return dict(self.__pydantic_extra__ or {})
-
-
-def _is_plain(value: object) -> bool:
-    """Tell whether JSON holds the value as it is."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 class Gate(Section):

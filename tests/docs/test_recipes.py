@@ -31,6 +31,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[[contracts.rules]]": schema.Rule,
     "[target]": schema.Target,
     "[split]": schema.Split,
+    "[models.search]": schema.Search,
     "[rules]": recipe_rules.Rules,
     "[[rules.pins]]": recipe_rules.Pin,
     "[[rules.quotas]]": recipe_rules.Quota,

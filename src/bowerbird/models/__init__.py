@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bowerbird.errors import HomeError, RecipeError, did_you_mean
+from bowerbird.errors import HomeError, MissingExtraError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from bowerbird.models.base import Model, ModelConfig
+    from bowerbird.recipe_search import Search
 
 MODELS = {
     "als": "Als",
@@ -61,9 +63,30 @@ def build_model(name: str, *, seed: int = 1, **config: Any) -> Model:  # Any: th
 
 def check_config(name: str, config: Mapping[str, Any]) -> ModelConfig:  # Any: the model's config checks the keys
     """Return a model's settings, without importing what the model computes with. Raises RecipeError like ``build_model``."""
+    return validate(_config_class(name), name, config)
+
+
+def check_search(name: str, search: Search) -> None:
+    """Check that a model has the searched settings and may take each of the values, and that what searches is installed.
+
+    What settings ask of one another is left to the trials. Raises RecipeError like ``build_model``, and MissingExtraError.
+    """
+    kind = _config_class(name)
+    for key in search.space:
+        for value in search.ends(key):
+            try:
+                kind.model_validate({key: value})
+            except ValidationError as error:
+                if error.errors()[0]["loc"]:
+                    raise _explained(kind, name, error) from error
+    if find_spec("optuna") is None:
+        raise MissingExtraError("optuna", extra="tune")
+
+
+def _config_class(name: str) -> type[ModelConfig]:
     module, kind_name = CONFIGS.get(name, ("", ""))
     kind: type[ModelConfig] = getattr(import_module(module), kind_name) if module else model_class(name).Config
-    return validate(kind, name, config)
+    return kind
 
 
 def validate(kind: type[ModelConfig], name: str, config: Mapping[str, Any]) -> ModelConfig:  # Any: see ``check_config``
@@ -71,14 +94,19 @@ def validate(kind: type[ModelConfig], name: str, config: Mapping[str, Any]) -> M
     try:
         return kind.model_validate(config)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = list(kind.model_fields)
-            message = f"model {name!r} has no key {key!r}; known: {', '.join(known) or 'none'}" + did_you_mean(key, known)
-        else:
-            message = f"model {name!r}: {key}: {first['msg']}, got {first['input']!r}"
-        raise RecipeError(message, next_step="mend the model's settings") from error
+        raise _explained(kind, name, error) from error
+
+
+def _explained(kind: type[ModelConfig], name: str, error: ValidationError) -> RecipeError:
+    """Name the first mistake with the value got."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = list(kind.model_fields)
+        message = f"model {name!r} has no key {key!r}; known: {', '.join(known) or 'none'}" + did_you_mean(key, known)
+    else:
+        message = f"model {name!r}: {key}: {first['msg']}, got {first['input']!r}"
+    return RecipeError(message, next_step="mend the model's settings")
 
 
 def model_class(name: str) -> type[Model]:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -68,6 +68,8 @@ class Model(ABC):
         self.config = config
         self.seed = seed
         self.curve: list[Curve] = []
+        self.on_validation: Callable[[int, float], None] | None = None
+        """Is told epoch and value of each validation inside ``fit``; what it raises ends the fit."""
         self.num_skipped = 0
         """Events of the last ``history`` that named items unknown to the model."""
         self._data: Interactions | None = None

@@ -178,7 +178,7 @@ class NeuralCf(Model):
         )
         batches = partial(shuffled, pairs) if self._has_labels else partial(with_draws, pairs, self._draws(pairs))
         batches = partial(batches, batch_size=config.batch_size, generator=generator)
-        return train(network, batches, self._loss, plan, validate=validate)
+        return train(network, batches, self._loss, plan, validate=validate, report=self.on_validation)
 
     def _draws(self, pairs: Pairs) -> Draws:
         """Say what is drawn beside the events: negatives and, where augmented, neighbours."""

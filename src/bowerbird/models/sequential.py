@@ -128,7 +128,9 @@ class SequentialModel(Model):
         )
         network = self._fresh(counts_V, settings, generator)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
-        return train(network, batches, self._loss(counts_V, settings, generator), plan, validate=validate)
+        return train(
+            network, batches, self._loss(counts_V, settings, generator), plan, validate=validate, report=self.on_validation
+        )
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn

@@ -179,7 +179,14 @@ class TwoTower(FactorModel):
         )
         shares_N = np.bincount(past.items[targets], minlength=self.data.num_items) / len(targets)
         loss = partial(self._loss, past=past, log_shares_N=torch.from_numpy(np.log(np.maximum(shares_N, 1e-30))).float())
-        return train(network, partial(_batches, targets, config.batch_size, generator), loss, plan, validate=validate)
+        return train(
+            network,
+            partial(_batches, targets, config.batch_size, generator),
+            loss,
+            plan,
+            validate=validate,
+            report=self.on_validation,
+        )
 
     def _loss(
         self, network: TwoTowerNetwork, targets: NDArray[np.int64], *, past: Histories, log_shares_N: Tensor

@@ -33,6 +33,7 @@ from bowerbird.store.runs import MANIFEST, list_runs, read_json, write_json
 EVALUATION = "evaluation.json"
 DECISION = "gate.json"
 SELECTION = "selection.json"
+SEARCHES = "searches.json"
 SIDES = ("repeat", "novel")
 
 
@@ -167,6 +168,7 @@ def evaluate(
             if label != RANDOM
         },
         "own_runs": _own_runs(run, leader) if leader else [],
+        "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
     }
     write_json(run.folder / EVALUATION, content)

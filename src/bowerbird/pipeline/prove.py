@@ -35,6 +35,7 @@ from bowerbird.pipeline.run import Run, digest, environment
 from bowerbird.ranking.lists import ListMaker
 from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
+from bowerbird.recipe_search import Search
 from bowerbird.store.published import current
 from bowerbird.store.runs import MANIFEST, read_json
 
@@ -51,11 +52,14 @@ class Spec(BaseModel):
     config: dict[str, Any] = {}  # Any: the model's config decides the types
     """What the recipe says; ``frozen`` adds what a fit has chosen."""
     frozen: dict[str, Any] | None = None  # Any: see config
+    search: Search | None = None
+    """Settings that are still to be found; None once they stand in ``config``."""
 
     @property
     def identity(self) -> str:
         """Equal for two specs that mean the same model, however they are labelled or what a fit chose."""
-        return digest([self.name, check_config(self.name, self.config).model_dump(mode="json")])
+        settings = [self.name, check_config(self.name, self.config).model_dump(mode="json")]
+        return digest(settings if self.search is None else [*settings, self.search.model_dump(mode="json")])
 
 
 class Fitted(BaseModel):
@@ -99,7 +103,7 @@ def contenders(recipe: Recipe, leader: Champion | None) -> list[Spec]:
     published in a nominee's place, it is refreshed until something is proven better.
     """
     known = rivals(recipe)
-    listed = [Spec(label=model.name, name=model.name, config=model.config) for model in recipe.models]
+    listed = [Spec(label=one.name, name=one.name, config=one.config, search=one.search) for one in recipe.models]
     if recipe.candidate is not None:
         own = [spec for spec in listed if spec.name == recipe.candidate]
         return _relabel(own[:1] or [Spec(label=recipe.candidate, name=recipe.candidate)], known)
@@ -168,14 +172,15 @@ def label_of(spec: Spec, among: Sequence[Spec]) -> str:
 # ---- fitting
 
 
-def fit(run: Run, spec: Spec, cut: Cut) -> Fitted:
-    """Fit a model on a cut, or find it where the same fit was made before."""
+def fit(run: Run, spec: Spec, cut: Cut, *, on_validation: Callable[[int, float], None] | None = None) -> Fitted:
+    """Fit a model on a cut, or find it where the same fit was made before; ``on_validation`` is ``Model``'s."""
     folder = model_folder(run, spec, cut)
     is_found = folder.exists()
     if not is_found:
         data, is_target = load_cut(run, cut)
         config = spec.config if spec.frozen is None else spec.frozen
         model = build_model(spec.name, seed=run.recipe.seed, **config)
+        model.on_validation = on_validation
         if model.foretells_targets:
             data = replace(data, labels=is_target.astype(np.float64))
         model.fit(data, items=load_items(run), users=load_users(run)).save(folder)

@@ -112,6 +112,7 @@ def _content(
         profiles=_profiles(run),
         evaluations=_evaluations(evaluation) if evaluation else (),
         decision=_rules(told["decision"]) if told["decision"] else (),
+        searches=_searches(evaluation) if evaluation else (),
         curves=training_curves(run),
         reliability=_reliability(run, evaluation, plan) if evaluation and plan else (),
         reach=_reach(run, prepared) if prepared else None,
@@ -248,6 +249,23 @@ def _rules(decision: dict[str, Any]) -> tuple[report.Rule, ...]:  # Any: JSON
         )
         for rule in decision["rules"]
     )
+
+
+def _searches(evaluation: dict[str, Any]) -> tuple[report.Search, ...]:  # Any: JSON
+    """Tell of the trials by which settings were found."""
+    found = []
+    for label, one in evaluation.get("searches", {}).items():
+        trials = [
+            report.Trial(
+                number=trial["number"],
+                settings=", ".join(f"{key} = {value}" for key, value in trial["settings"].items()),
+                score=trial["score"],
+                state="best" if trial["number"] == one["best"] else trial["error"] or trial["state"],
+            )
+            for trial in one["trials"]
+        ]
+        found.append(report.Search(model=label, metric=one["metric"], trials=tuple(trials)))
+    return tuple(found)
 
 
 def training_curves(run: Run) -> tuple[report.TrainingCurve, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bowerbird.pipeline import judge, prepare, prove, release, tell
+from bowerbird.pipeline import judge, prepare, prove, release, search, tell
+from bowerbird.pipeline.prepare import Plan
+from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
 from bowerbird.pipeline.session import ingest_source, session, tidy, timed
 from bowerbird.recipe import Recipe
@@ -34,7 +36,8 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
         prepare.build_features(run, plan)
     leader = prove.champion(run)
     with timed(run, "select"):
-        fits = [prove.fit(run, spec, plan.selection.cut) for spec in prove.contenders(recipe, leader)]
+        specs = [_tuned(run, spec, plan) for spec in prove.contenders(recipe, leader)]
+        fits = [prove.fit(run, spec, plan.selection.cut) for spec in specs]
         nominee = judge.choose_nominee(run, fits, [prove.score(run, one, plan.selection) for one in fits], leader)
     with timed(run, "test"):
         scored = [
@@ -53,3 +56,9 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
         if verdict.publishes:
             release.publish(run, prepared, leader, is_last=True)
     return tell.finish(run, verdict.outcome, sentence=verdict.sentence, plan=plan, prepared=prepared)
+
+
+def _tuned(run: Run, spec: Spec, plan: Plan) -> Spec:
+    for number in search.numbers_left(run, spec, plan.selection):
+        search.make_trial(run, spec, plan.selection, number)
+    return search.best_of(run, spec, plan.selection) if spec.search else spec

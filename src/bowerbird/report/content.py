@@ -161,6 +161,24 @@ class TrainingCurve(Record):
     validation_name: str = "validation NDCG@10"
 
 
+class Trial(Record):
+    """One try of a search for settings."""
+
+    number: int
+    settings: str
+    score: float | None
+    state: str
+    """``best``, ``complete``, ``pruned``, or why it failed."""
+
+
+class Search(Record):
+    """The search for one model's settings, on the selection window."""
+
+    model: str
+    metric: str
+    trials: tuple[Trial, ...]
+
+
 class ReliabilityBin(Record):
     """Candidates with like probabilities; each bin holds as many expected positives."""
 
@@ -272,6 +290,7 @@ class ReportContent(Record):
     """The first is the one that the gate judged."""
     decision: tuple[Rule, ...] = ()
     curves: tuple[TrainingCurve, ...] = ()
+    searches: tuple[Search, ...] = ()
     reliability: tuple[Reliability, ...] = ()
     reach: Reach | None = None
     examples: tuple[ExampleUser, ...] = ()

@@ -37,6 +37,20 @@ def figures_rows(evaluation: dict[str, Any]) -> list[dict[str, Any]]:  # Any: JS
     return sorted(rows, key=lambda row: -row[evaluation["metric"]])
 
 
+def search_rows(search: dict[str, Any]) -> list[dict[str, Any]]:  # Any: JSON
+    """Return one row a trial of a search, in their order: its settings, the score, what became of it."""
+    return [
+        {
+            "trial": trial["number"],
+            **trial["settings"],
+            search["metric"]: None if trial["score"] is None else round(trial["score"], 4),
+            "state": "best" if trial["number"] == search["best"] else trial["state"],
+            "error": trial["error"],
+        }
+        for trial in search["trials"]
+    ]
+
+
 def part_of(label: str, evaluation: dict[str, Any]) -> str:  # Any: JSON
     """Return the part that a model plays: nominee, champion, rival, or several of them."""
     parts = [part for part in ("nominee", "champion") if evaluation[part] == label]

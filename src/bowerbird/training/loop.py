@@ -37,6 +37,7 @@ def train(
     plan: Plan,
     *,
     validate: Callable[[Network], float] | None = None,
+    report: Callable[[int, float], None] | None = None,
 ) -> tuple[Network, list[Epoch]]:
     """Train ``network`` in place, and return the running average of its weights and one entry an epoch.
 
@@ -48,6 +49,8 @@ def train(
         Gives the mean loss of a batch, and of how many targets.
     validate
         Measures an average; larger is better.
+    report
+        Is told epoch and value of each validation; what it raises ends the training.
 
     Raises
     ------
@@ -85,6 +88,8 @@ def train(
         is_measured = validate is not None and epoch % plan.validate_every == 0
         curve.append(Epoch(epoch, sum_loss / num_targets, validate(average) if validate and is_measured else None))
         logger.info("epoch %d of %d: loss %.4f, validation %s", epoch, plan.num_epochs, curve[-1].loss, curve[-1].validation)
+        if report is not None and (measured := curve[-1].validation) is not None:
+            report(epoch, measured)
         if is_measured and validations_since_best(curve) >= plan.patience:
             break
     return average, curve
