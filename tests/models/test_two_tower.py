@@ -97,6 +97,23 @@ def test_an_item_without_events_finds_its_place_by_its_description() -> None:
     assert (found["item_id"] % 2 == 1).all(), "an item without events may be in a history too"
 
 
+@pytest.mark.parametrize("columns", [["text_vector"], ["text_vector", "categories"]])
+def test_an_item_without_events_finds_its_place_by_its_text(columns: list[str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    kinds = np.arange(24) % 2
+    vectors = np.column_stack([1 - kinds, kinds]) + rng.normal(0, 0.3, (24, 2))
+    table = items().assign(text_vector=list(vectors.astype(np.float32)))
+    table.at[3, "text_vector"] = None
+    model = build_model("two_tower", batch_size=32, num_epochs=20)
+    model.fit(Interactions.from_frame(tastes()), items=table[["item_id", *columns]])
+    lists = model.recommend(range(60), k=1, candidates=range(20, 24))
+    assert lists["source"].tolist() == ["two_tower"] * 60
+    assert (lists["item_id"] % 2 == lists["user_id"] % 2).mean() > 0.95
+    model.save(tmp_path / "model")
+    loaded = load_model(tmp_path / "model").recommend(range(60), k=1, candidates=range(20, 24))
+    pd.testing.assert_frame_equal(lists, loaded, check_exact=True)
+
+
 def test_an_item_with_neither_events_nor_description_is_left_to_popularity() -> None:
     data = Interactions.from_frame(tastes(), item_ids=np.arange(24))
     model = build_model("two_tower", num_epochs=1).fit(data)

@@ -1,6 +1,6 @@
 """Two towers: one makes a vector of what a user did and is, the other of an item's id and description; their product scores.
 
-    q_i, b_i    = e_i + F x_i                   e_i learned for the id, x_i the description (see ``features``), b_i a bias
+    q_i, b_i    = a_i e_i + F x_i + P t_i       a_i e_i of the id, x_i the features, t_i the text: see ``layers.item_tower``
     h_u         = sqrt(D) * sum over past events e on j of w[e] q_j / sum of w[e] + G y_u
     w[e]        = weight(e) * 2^(-back(e) / half_life_events)
     p_u         = h_u + W_2 relu(W_1 h_u + c_1) + c_2
@@ -14,7 +14,7 @@ popular ones are met more often there, log(T q_j) is taken off a negative's scor
 correction): so the loss is softmax over the whole catalogue, estimated (``sampled_softmax``). b_i begins as the logarithm
 of the item's popularity. Weights enter a user's history, and above 0 make an event one to foretell; labels do not enter.
 
-A share of the described items goes by F x_i alone in each batch (``id_dropout``), so that items without events, which have no
+A share of the described items goes without e_i in each batch (``id_dropout``), so that items without events, which have no
 e_i, find their place and are no more and no less popular than what is described like them (Volkovs et al., NeurIPS 2017).
 
 Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019; Covington, Adams and
@@ -36,13 +36,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bowerbird.columns import ITEM_ID, USER_ID
-from bowerbird.data.interactions import Ids, Interactions
+from bowerbird.data.interactions import Interactions
 from bowerbird.data.sequences import Sequences
+from bowerbird.layers.item_tower import INITIAL_SCALE, ItemTower, weighted_rows
 from bowerbird.models.barrier import Barrier
 from bowerbird.models.base import Arrays, Curve, Histories, ModelConfig
+from bowerbird.models.descriptions import Descriptions
 from bowerbird.models.factors import FactorModel
 from bowerbird.models.features import feature_matrix, known_rows
 from bowerbird.models.inverted_lists import InvertedLists
@@ -53,7 +54,6 @@ from bowerbird.training.losses import sampled_softmax
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import HoldOut, gains, hold_out
 
-INITIAL_SCALE = 0.05
 BLOCK = 256
 NUM_SPARE = 6  # so many candidates of the lists more than places: single precision finds, double ranks them
 
@@ -61,34 +61,35 @@ logger = logging.getLogger(__name__)
 
 
 class TwoTowerNetwork(nn.Module):
-    """The towers; the last column of the items' vectors is the bias."""
+    """The towers."""
 
     def __init__(
-        self, counts_N: NDArray[np.int64], x_NF: csr_array, y_UF: csr_array, config: TwoTowerConfig, generator: torch.Generator
+        self,
+        counts_N: NDArray[np.int64],
+        known: Descriptions,
+        y_UF: csr_array,
+        config: TwoTowerConfig,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         width = config.embedding_size
-        self.ids = nn.Embedding(len(counts_N), width + 1)
-        self.items = nn.Embedding(x_NF.shape[1], width + 1)
+        self.items = ItemTower(
+            counts_N,
+            known.features,
+            known.texts,
+            width=width,
+            id_dropout=config.id_dropout,
+            max_delta=config.max_delta,
+            generator=generator,
+        )
         self.users = nn.Embedding(y_UF.shape[1], width)
         self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise([width, *config.hidden_sizes, width]))
-        self.x_NF, self.y_UF, self.id_dropout, self.generator = x_NF, y_UF, config.id_dropout, generator
-        self.is_described_N1 = torch.from_numpy(np.diff(x_NF.indptr) > 0)[:, None]
-        self.has_events_N1 = torch.from_numpy(counts_N > 0)[:, None]
-        self._draw(np.log1p(counts_N))
-
-    def item_vectors(self, items_I: Tensor) -> Tensor:
-        """Return vectors and biases; [I, D + 1]."""
-        goes_by_id_I1 = self.has_events_N1[items_I]
-        if self.training and self.id_dropout:
-            is_kept_I1 = torch.rand(len(items_I), 1, generator=self.generator) >= self.id_dropout
-            goes_by_id_I1 = goes_by_id_I1 & (is_kept_I1 | ~self.is_described_N1[items_I])
-        vectors_ID: Tensor = self.ids(items_I) * goes_by_id_I1
-        return vectors_ID + _described(self.x_NF, items_I, self.items)
+        self.y_UF = y_UF
+        self._draw(generator)
 
     def user_vectors(self, mean_TD: Tensor, users_T: Tensor) -> Tensor:
         """Turn the mean vectors of what users had into theirs; [T, D]."""
-        h_TD = mean_TD * mean_TD.shape[1] ** 0.5 + _described(self.y_UF, users_T, self.users)
+        h_TD = mean_TD * mean_TD.shape[1] ** 0.5 + weighted_rows(self.y_UF[users_T.numpy()], self.users.weight)
         x_TD = h_TD
         for number, layer in enumerate(self.layers):
             x_TD = layer(torch.relu(x_TD) if number else x_TD)
@@ -96,14 +97,14 @@ class TwoTowerNetwork(nn.Module):
         return vectors_TD
 
     @torch.no_grad()
-    def _draw(self, log_counts_N: NDArray[np.float64]) -> None:
-        for name, parameter in self.named_parameters():
+    def _draw(self, generator: torch.Generator) -> None:
+        self.items.draw(generator)
+        self.users.weight.normal_(0.0, INITIAL_SCALE, generator=generator)
+        for name, parameter in self.layers.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
             else:
-                scale = parameter.shape[1] ** -0.5 if name.startswith("layers") else INITIAL_SCALE
-                parameter.normal_(0.0, scale, generator=self.generator)
-        self.ids.weight[:, -1] = torch.from_numpy(log_counts_N - log_counts_N.mean())
+                parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
 
 
 class TwoTower(FactorModel):
@@ -121,24 +122,25 @@ class TwoTower(FactorModel):
         if items is not None:
             known = known_rows(items, ITEM_ID, until=data.last_timestamp)
             self._accept(data.with_items(known.index.to_numpy()))
-        x_NF = self._describe(items, ITEM_ID, self.data.item_ids)
-        y_UF = self._describe(users, USER_ID, self.data.user_ids)
+        self._known = Descriptions.of(items, self.data.item_ids, self.config, until=self.data.last_timestamp)
+        self._y_UF = self._describe(users)
         past = Histories.of_all(self.data).evidence()
         self.curve, self._num_epochs = [], self.config.num_epochs or 0
         if self.config.num_epochs is None:
-            self._num_epochs = self._search(past, x_NF, y_UF)
-        network, epochs = self._train(past, np.flatnonzero(~_is_first(past)), x_NF, y_UF, self._num_epochs)
+            self._num_epochs = self._search(past)
+        network, epochs = self._train(past, np.flatnonzero(~_is_first(past)), self._num_epochs)
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
         self._take(network)
 
-    def _describe(self, table: pd.DataFrame | None, column: str, ids: Ids) -> csr_array:
-        """Describe what has one of the ids; N x F."""
-        if table is None:
+    def _describe(self, users: pd.DataFrame | None) -> csr_array:
+        """Describe the users of the log; U x F."""
+        ids = self.data.user_ids
+        if users is None:
             return csr_array((len(ids), 0), dtype=np.float32)
-        known = known_rows(table, column, until=self.data.last_timestamp)
+        known = known_rows(users, USER_ID, until=self.data.last_timestamp)
         return feature_matrix(known.reindex(ids), self.config)[0].astype(np.float32)
 
-    def _search(self, past: Histories, x_NF: csr_array, y_UF: csr_array) -> int:
+    def _search(self, past: Histories) -> int:
         """Train without the last events of some users, and return the epoch after which those were foretold best."""
         generator = torch.Generator().manual_seed(self.seed)
         _, held_out = hold_out(Sequences(past.items.astype(np.int64), past.indptr), generator=generator)
@@ -149,7 +151,7 @@ class TwoTower(FactorModel):
             logger.info("no user has three events with evidence: nothing to hold out, %d epochs it is", self.config.max_epochs)
             return self.config.max_epochs
         validate = partial(self._ndcg, past=past, held_out=held_out, last=last)
-        _, epochs = self._train(past, np.flatnonzero(is_target), x_NF, y_UF, self.config.max_epochs, validate)
+        _, epochs = self._train(past, np.flatnonzero(is_target), self.config.max_epochs, validate)
         self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
         return best_epoch(epochs)
 
@@ -157,8 +159,6 @@ class TwoTower(FactorModel):
         self,
         past: Histories,
         targets: NDArray[np.int64],
-        x_NF: csr_array,
-        y_UF: csr_array,
         num_epochs: int,
         validate: Callable[[TwoTowerNetwork], float] | None = None,
     ) -> tuple[TwoTowerNetwork, list[Epoch]]:
@@ -166,7 +166,7 @@ class TwoTower(FactorModel):
         learned = np.concatenate([np.flatnonzero(_is_first(past)), targets])
         counts_N = np.bincount(past.items[learned], minlength=self.data.num_items)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
-            network = TwoTowerNetwork(counts_N, x_NF, y_UF, config, generator)
+            network = TwoTowerNetwork(counts_N, self._known, self._y_UF, config, generator)
         if len(targets) == 0:
             logger.info("no user has two events with evidence: two_tower has nothing to learn from")
             return network.eval(), []
@@ -195,9 +195,9 @@ class TwoTower(FactorModel):
         states = self._before(past, targets)
         targets_T = torch.from_numpy(past.items[targets].astype(np.int64))
         items_I, places = torch.unique(torch.cat([torch.from_numpy(states.indices), targets_T]), return_inverse=True)
-        vectors_ID = network.item_vectors(items_I)
+        vectors_ID = network.items(items_I)
         read_E, scored_T = places[: states.nnz], places[states.nnz :]
-        mean_TD = _weighted_sums(vectors_ID[:, :-1], read_E, states)
+        mean_TD = weighted_rows(states, vectors_ID[:, :-1], read_E)
         users_TD = network.user_vectors(mean_TD, torch.from_numpy(past.rows[targets]))
         scores_TT = torch.addmm(vectors_ID[scored_T, -1], users_TD, vectors_ID[scored_T, :-1].T)
         log_expected_T = log_shares_N[targets_T] + np.log(max(len(targets) - 1, 1))
@@ -221,12 +221,12 @@ class TwoTower(FactorModel):
 
     @torch.no_grad()
     def _ndcg(self, network: TwoTowerNetwork, *, past: Histories, held_out: HoldOut, last: NDArray[np.int64]) -> float:
-        vectors_ND = network.item_vectors(torch.arange(self.data.num_items))
+        vectors_ND = network.items(torch.arange(self.data.num_items))
         found = []
         for start in range(0, len(last), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(last)))
             states = self._before(past, last[rows])
-            mean_BD = _weighted_sums(vectors_ND[:, :-1], torch.from_numpy(states.indices), states)
+            mean_BD = weighted_rows(states, vectors_ND[:, :-1])
             users_BD = network.user_vectors(mean_BD, torch.from_numpy(held_out.chosen[rows]))
             found.append(gains(torch.addmm(vectors_ND[:, -1], users_BD, vectors_ND[:, :-1].T), held_out, rows))
         return float(torch.cat(found).mean())
@@ -234,8 +234,8 @@ class TwoTower(FactorModel):
     @torch.no_grad()
     def _take(self, network: TwoTowerNetwork) -> None:
         """Keep what the towers make of all users and items, and the layers, for histories to come."""
-        items_ND = network.item_vectors(torch.arange(self.data.num_items)).numpy()
-        self._user_part_UD = _described(network.y_UF, torch.arange(self.data.num_users), network.users).numpy()
+        items_ND = network.items(torch.arange(self.data.num_items)).numpy()
+        self._user_part_UD = weighted_rows(network.y_UF, network.users.weight).numpy()
         self._layers = {name: value.numpy() for name, value in network.layers.state_dict().items()}
         self._items_ND = items_ND
         self._keep(self._fold_in(Histories.of_all(self.data)).astype(np.float32), items_ND)
@@ -296,15 +296,3 @@ def _batches(targets: NDArray[np.int64], batch_size: int, generator: torch.Gener
     order = torch.randperm(len(targets), generator=generator).numpy()
     for start in range(0, len(order), batch_size):
         yield targets[order[start : start + batch_size]]
-
-
-def _weighted_sums(vectors_ID: Tensor, places_E: Tensor, states: csr_array) -> Tensor:
-    """Add up the vectors at ``places_E`` by row of ``states``, each times its entry."""
-    offsets, weights = torch.from_numpy(states.indptr[:-1].astype(np.int64)), torch.from_numpy(states.data).float()
-    return functional.embedding_bag(places_E, vectors_ID.contiguous(), offsets, mode="sum", per_sample_weights=weights)
-
-
-def _described(x_NF: csr_array, rows: Tensor, features: nn.Embedding) -> Tensor:
-    """Multiply some rows of a sparse matrix with the features' vectors."""
-    x = x_NF[rows.numpy()]
-    return _weighted_sums(features.weight, torch.from_numpy(x.indices.astype(np.int64)), x)

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bowerbird.models.features import FeatureWeights
+from bowerbird.models.descriptions import TowerConfig
 
 
-class TwoTowerConfig(FeatureWeights):
+class TwoTowerConfig(TowerConfig):
     """The two towers, how they are trained, and how lists are found; descriptions are weighed as in ``content``."""
 
     embedding_size: int = Field(default=64, ge=1, le=1024)
@@ -20,8 +20,6 @@ class TwoTowerConfig(FeatureWeights):
     """Only a user's latest so many events are read."""
     half_life_events: float = Field(default=5.0, gt=0)
     """An event counts half for each so many later ones of the same user."""
-    id_dropout: float = Field(default=0.1, ge=0, le=0.9)
-    """Share of the described items, drawn anew for each batch, that go by their description alone, so that new items can."""
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Of AdamW; constant after a warm-up of at most 100 steps."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)

@@ -1,0 +1,104 @@
+"""The items' tower: what an item is, by its id, its features and its text, as one vector and a bias.
+
+    d_i      = F x_i + P t_i                        what is said of the item: x_i its features, t_i its frozen text vector
+    q_i, b_i = d_i + a_i e_i                        e_i learned for the id; 0 for an item that training never met
+    a_i      = min(1, max_delta |d_i| / |e_i|)      where there is a text, else 1; the bias is not bounded
+
+So an id with a text is a correction that is at most ``max_delta`` as long as what the text says: the vectors of items with
+events stay where a new item's, which is d_i alone, are read and compared ("trainable delta": Pembek et al., "Let It Go? Not
+Quite", RecSys 2025, whose bound is the same for all items). A share of the described items goes by d_i alone in each batch
+(``id_dropout``; Volkovs et al., NeurIPS 2017), so that d_i learns to stand for an item by itself, bias included.
+
+Shapes: N items, F features, T numbers of a text vector, I items asked for, D width.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+from torch.nn import functional
+
+INITIAL_SCALE = 0.05
+
+
+class ItemTower(nn.Module):
+    """Vectors of items; the last column is the bias. Features, texts and counts are read, not learned, and not saved.
+
+    Parameters
+    ----------
+    counts_N
+        How often training meets each item: biases begin as the logarithm, and an item without goes by its description.
+    features_NF, texts_NT
+        Rows of zeros where nothing is known; F and T may be 0.
+    """
+
+    def __init__(
+        self,
+        counts_N: NDArray[np.int64],
+        features_NF: csr_array,
+        texts_NT: NDArray[np.float32],
+        *,
+        width: int,
+        id_dropout: float,
+        max_delta: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.ids = nn.Embedding(len(counts_N), width + 1)
+        self.features = nn.Embedding(features_NF.shape[1], width + 1)
+        self.texts = nn.Parameter(torch.zeros(texts_NT.shape[1], width + 1))
+        self.features_NF, self.texts_NT, self.counts_N = features_NF, torch.from_numpy(texts_NT), counts_N
+        self.id_dropout, self.max_delta, self.generator = id_dropout, max_delta, generator
+        self.has_text_N1 = self.texts_NT.any(dim=1)[:, None]
+        self.is_described_N1 = self.has_text_N1 | torch.from_numpy(np.diff(features_NF.indptr) > 0)[:, None]
+        self.has_events_N1 = torch.from_numpy(counts_N > 0)[:, None]
+
+    def forward(self, items_I: Tensor) -> Tensor:
+        """Return vectors and biases of items, each asked for once, so that an item is one thing in a batch; [I, D + 1]."""
+        described_ID = self.described(items_I)
+        return described_ID + self._deltas(items_I, described_ID) * self._goes_by_id(items_I)
+
+    def described(self, items_I: Tensor) -> Tensor:
+        """Return what is said of items, ids aside; [I, D + 1]."""
+        vectors_ID = torch.zeros(len(items_I), self.ids.embedding_dim, dtype=self.texts.dtype)
+        if self.features.num_embeddings:
+            vectors_ID = vectors_ID + weighted_rows(self.features_NF[items_I.numpy()], self.features.weight)
+        if len(self.texts):
+            vectors_ID = vectors_ID + self.texts_NT[items_I].to(self.texts.dtype) @ self.texts
+        return vectors_ID
+
+    def _deltas(self, items_I: Tensor, described_ID: Tensor) -> Tensor:
+        ids_ID: Tensor = self.ids(items_I)
+        if not len(self.texts):
+            return ids_ID
+        vectors_ID, biases_I1 = ids_ID[:, :-1], ids_ID[:, -1:]
+        longest_I1 = self.max_delta * described_ID[:, :-1].detach().norm(dim=1, keepdim=True)
+        share_I1 = (longest_I1 / vectors_ID.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        share_I1 = torch.where(self.has_text_N1[items_I], share_I1, torch.ones_like(share_I1))
+        return torch.cat([vectors_ID * share_I1, biases_I1], dim=1)
+
+    def _goes_by_id(self, items_I: Tensor) -> Tensor:
+        has_events_I1 = self.has_events_N1[items_I]
+        if not (self.training and self.id_dropout):
+            return has_events_I1
+        is_kept_I1 = torch.rand(len(items_I), 1, generator=self.generator) >= self.id_dropout
+        return has_events_I1 & (is_kept_I1 | ~self.is_described_N1[items_I])
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the weights; biases begin as the logarithm of how often training meets the item."""
+        for parameter in self.parameters():
+            parameter.normal_(0.0, INITIAL_SCALE, generator=generator)
+        log_counts_N = np.log1p(self.counts_N)
+        self.ids.weight[:, -1] = torch.from_numpy(log_counts_N - log_counts_N.mean())
+
+
+def weighted_rows(weights: csr_array, vectors: Tensor, places: Tensor | None = None) -> Tensor:
+    """Multiply a sparse matrix with vectors: each row's sum of vectors, which stand at ``places`` or else at its columns."""
+    offsets = torch.from_numpy(weights.indptr[:-1].astype(np.int64))
+    places = torch.from_numpy(weights.indices.astype(np.int64)) if places is None else places
+    shares = torch.from_numpy(weights.data).to(vectors.dtype)
+    return functional.embedding_bag(places, vectors.contiguous(), offsets, mode="sum", per_sample_weights=shares)
