@@ -50,7 +50,7 @@ from bowerbird.models.inverted_lists import InvertedLists
 from bowerbird.models.topk import Best, Scores
 from bowerbird.models.two_tower_config import TwoTowerConfig
 from bowerbird.training.loop import Epoch, best_epoch, train
-from bowerbird.training.losses import sampled_softmax
+from bowerbird.training.losses import hits, sampled_softmax
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import HoldOut, gains, hold_out
 
@@ -201,8 +201,8 @@ class TwoTower(FactorModel):
         users_TD = network.user_vectors(mean_TD, torch.from_numpy(past.rows[targets]))
         scores_TT = torch.addmm(vectors_ID[scored_T, -1], users_TD, vectors_ID[scored_T, :-1].T)
         log_expected_T = log_shares_N[targets_T] + np.log(max(len(targets) - 1, 1))
-        is_target_TT = targets_T[:, None] == targets_T
-        return sampled_softmax(scores_TT.diagonal(), scores_TT, is_target_TT, log_expected=log_expected_T), len(targets)
+        is_target = hits(targets_T, targets_T)
+        return sampled_softmax(scores_TT.diagonal(), scores_TT, is_target, log_expected=log_expected_T), len(targets)
 
     def _before(self, past: Histories, targets: NDArray[np.int64]) -> csr_array:
         """Return what each event's user had before it, by weight and recency: rows sum to 1; T x N."""

@@ -18,6 +18,9 @@ from bowerbird.training.plan import Plan
 Network = TypeVar("Network", bound=nn.Module)
 AnyBatch = TypeVar("AnyBatch")
 
+SOON, AVERAGE_EVERY = 100, 4
+"""The running average moves at every step up to 100, then at every fourth, so much farther: a way through all weights less."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -82,7 +85,8 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate_at(step)
             optimizer.step()
-            _move_average(average, network, min(plan.average_decay, (1 + step) / (10 + step)))  # soon forgets the beginning
+            if step <= SOON or step % AVERAGE_EVERY == 0:
+                _move_average(average, network, plan.average_decay, step)
             sum_loss += value * num
             num_targets += num
         is_measured = validate is not None and epoch % plan.validate_every == 0
@@ -117,6 +121,8 @@ def _finite(loss: Tensor, step: int, epoch: int) -> float:
 
 
 @torch.no_grad()
-def _move_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+def _move_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Go towards the network; an average soon forgets the beginning."""
+    decay = min(decay, (1 + step) / (10 + step)) ** (1 if step <= SOON else AVERAGE_EVERY)
     for kept, new in zip(average.parameters(), network.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bowerbird.training.batches import Batch, Context
-from bowerbird.training.losses import ItemLoss
+from bowerbird.training.losses import ItemLoss, hits
 from bowerbird.training.negatives import Negatives
 
 INITIAL_SCALE = 0.05
@@ -96,7 +96,7 @@ def next_item_loss(
     targets_T = batch.tokens[:, 1:].flatten()[batch.places]
     if negatives.takes_all:
         states_TD = network.states(network.items(batch.tokens[:, :-1]), batch.context).flatten(0, 1)[batch.places]
-        return loss.of_all(network.score(states_TD), targets_T), len(targets_T)
+        return loss.of_all(states_TD, network.items.all(), network.biases, targets_T), len(targets_T)
     drawn_K, log_expected = negatives.draw(targets_T, generator)
     rows, width = batch.tokens.shape
     # One look-up for what is read, the targets and the negatives: its gradient is as large as the catalogue.
@@ -107,7 +107,7 @@ def next_item_loss(
     value = loss.of_drawn(
         (states_TD * vectors_TD).sum(dim=1) + network.biases[targets_T],
         torch.addmm(network.biases[drawn_K], states_TD, drawn_KD.T),
-        targets_T[:, None] == drawn_K,
+        hits(targets_T, drawn_K),
         log_expected=log_expected,
         num_items=len(network.biases),
     )
