@@ -34,6 +34,8 @@ Candidate = Literal[
     "cooccurrence",
     "decision_tree",
     "ease",
+    "esasrec",
+    "gru4rec",
     "item_knn",
     "linear_svm",
     "naive_bayes",

@@ -25,6 +25,8 @@ MODELS = {
     "cooccurrence": "Cooccurrence",
     "decision_tree": "DecisionTree",
     "ease": "Ease",
+    "esasrec": "Esasrec",
+    "gru4rec": "Gru4rec",
     "item_knn": "ItemKnn",
     "linear_svm": "LinearSvm",
     "naive_bayes": "NaiveBayes",
@@ -43,6 +45,8 @@ MODELS = {
 }
 
 CONFIGS = {
+    "esasrec": ("bowerbird.models.esasrec_config", "EsasrecConfig"),
+    "gru4rec": ("bowerbird.models.gru4rec_config", "Gru4recConfig"),
     "neural_cf": ("bowerbird.models.neural_cf_config", "NeuralCfConfig"),
     "sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig"),
     "two_tower": ("bowerbird.models.two_tower_config", "TwoTowerConfig"),

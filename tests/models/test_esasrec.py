@@ -1,0 +1,10 @@
+"""The conformance suite for esasrec, and what only it must do."""
+
+from __future__ import annotations
+
+from tests.models.sequential import SequentialConformance
+
+
+class TestEsasrec(SequentialConformance):
+    name = "esasrec"
+    expected_ndcg = 0.0551
