@@ -20,7 +20,7 @@ from bowerbird.pipeline.session import session
 from bowerbird.recipe import load_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
-from tasks import contracts, lists, proof, rows
+from tasks import contracts, lists, proof, rows, texts
 
 RecipeName = Literal[
     "sample", "ads", "ecommerce", "entertainment", "social", "movielens", "online_retail", "complete_journey", "open_bandit"
@@ -91,6 +91,8 @@ def nightly(
             return ended(run, lists.report(run, "ingested", "The rows are in; the recipe asks for no model."))
         if release.is_unchanged(run):
             return ended(run, lists.report(run, "unchanged", "Data, recipe and code are those of the published set."))
+        if asked.text is not None:
+            texts.encode(run, asked.text)
         plan = proof.plan_windows(run)
         contracts.features(run, proof.build_features(run, plan))
         return ended(run, settle(run, plan))

@@ -9,14 +9,28 @@ if TYPE_CHECKING:
     from bowerbird.data.interactions import Interactions
     from bowerbird.models import build_model, known_models, load_model
     from bowerbird.recipe import Recipe, load_recipe
+    from bowerbird.recipe_text import ItemTexts
+    from bowerbird.text.encode import encode_items
 
 __version__ = "0.1.0"
-__all__ = ["Interactions", "Recipe", "__version__", "build_model", "known_models", "load_model", "load_recipe"]
+__all__ = [
+    "Interactions",
+    "ItemTexts",
+    "Recipe",
+    "__version__",
+    "build_model",
+    "encode_items",
+    "known_models",
+    "load_model",
+    "load_recipe",
+]
 
 _HOMES = {
     "Interactions": "bowerbird.data.interactions",
+    "ItemTexts": "bowerbird.recipe_text",
     "Recipe": "bowerbird.recipe",
     "build_model": "bowerbird.models",
+    "encode_items": "bowerbird.text.encode",
     "known_models": "bowerbird.models",
     "load_model": "bowerbird.models",
     "load_recipe": "bowerbird.recipe",

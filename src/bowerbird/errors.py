@@ -13,6 +13,7 @@ BowerbirdError
 ├── DiskFullError             the disk that holds the home folder is full    exit code 1
 ├── LeakError                 something at or after the cut-off was read     exit code 1
 ├── CheckError                recommendations that break their contract      exit code 1
+├── EncoderError             texts that could not be turned into vectors     exit code 1
 ├── TrainingError             a loss that is not finite any more             exit code 1
 └── PublishConflictError      somebody else published in between             exit code 1
 """
@@ -99,6 +100,10 @@ class LeakError(BowerbirdError):
 
 class CheckError(BowerbirdError):
     """A set of recommendations that breaks its contract."""
+
+
+class EncoderError(BowerbirdError):
+    """Texts that could not be turned into vectors."""
 
 
 class TrainingError(BowerbirdError):

@@ -18,6 +18,7 @@ from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
 from bowerbird.recipe_rules import Rules
 from bowerbird.recipe_search import Search, is_plain
+from bowerbird.recipe_text import ItemTexts
 from bowerbird.recipe_values import Columns, Duration, Join, Section, Share, Text, Texts, When, require_known
 
 SHOWN = 80
@@ -272,6 +273,8 @@ class Recipe(Section):
     contracts: Contracts = Contracts()
     target: Target | None = None
     split: Split = Split()
+    text: ItemTexts | None = None
+    """Items get the vectors of their texts, which some models read; without it they get none."""
     models: tuple[ModelSpec, ...] = ()
     rules: Rules = Rules()
     gate: Gate = Gate()
@@ -293,6 +296,8 @@ class Recipe(Section):
         self.rules.check(
             items=None if items is None else items.columns, users=None if users is None else users.columns, k=self.recommend.k
         )
+        if self.text is not None:
+            self.text.check(None if items is None else items.columns)
         if any(model in self.models[:place] for place, model in enumerate(self.models)):
             raise ValueError("two of the models are the same, with the same keys")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bowerbird.errors import UserError
@@ -25,6 +25,14 @@ class Settings(BaseSettings):
     """Threads of DuckDB and torch; all cores if absent."""
     retention_days: int = Field(default=30, ge=1)
     """How far back rollback and replay reach, in days since a version was last shown; its files may be deleted after that."""
+    embeddings_url: str | None = None
+    """Base address of an OpenAI-compatible embeddings endpoint, such as ``https://example.com/v1``."""
+    embeddings_key: SecretStr | None = None
+    """The key for it."""
+    embeddings_timeout_seconds: float = Field(default=60, gt=0)
+    """How long one request may take."""
+    embeddings_retries: int = Field(default=5, ge=0, le=20)
+    """How often a request is tried again, with growing pauses."""
     report_port: int = Field(default=4280, ge=1, le=65535)
     """Where ``bowerbird ui`` serves the reports, on 127.0.0.1."""
     ui_port: int = Field(default=4200, ge=1, le=65535)

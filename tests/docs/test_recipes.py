@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird import recipe_rules, recipe_values
+from bowerbird import recipe_rules, recipe_text, recipe_values
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
@@ -32,6 +32,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[target]": schema.Target,
     "[split]": schema.Split,
     "[models.search]": schema.Search,
+    "[text]": recipe_text.ItemTexts,
     "[rules]": recipe_rules.Rules,
     "[[rules.pins]]": recipe_rules.Pin,
     "[[rules.quotas]]": recipe_rules.Quota,

@@ -31,7 +31,7 @@ from bowerbird.pipeline.prepare import (
     reading,
     window_folder,
 )
-from bowerbird.pipeline.run import Run, digest, environment
+from bowerbird.pipeline.run import Run, digest, environment, texts_report
 from bowerbird.ranking.lists import ListMaker
 from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
@@ -199,7 +199,9 @@ def fit_key(run: Run, spec: Spec, cut: Cut) -> str:
     data = [[name, table.open().metadata().id, run.versions[name]] for name, table in read.items()]
     meaning = [recipe.source.model_dump(mode="json"), recipe.target and recipe.target.model_dump(mode="json")]
     model = [spec.name, spec.config if spec.frozen is None else spec.frozen, recipe.seed]
-    return digest([data, meaning, model, cut.model_dump(), environment()])
+    about = texts_report(run)
+    texts = about and [recipe.text and recipe.text.model_dump(mode="json"), about["identity"]]
+    return digest([data, meaning, texts, model, cut.model_dump(), environment()])
 
 
 def freeze(fitted: Fitted) -> Spec:

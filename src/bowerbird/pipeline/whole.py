@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bowerbird.pipeline import judge, prepare, prove, release, search, tell
+from bowerbird.pipeline import judge, prepare, prove, release, search, tell, texts
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
@@ -31,6 +31,9 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
         return tell.finish(run, "ingested", sentence="The rows are in; the recipe asks for no model.")
     if release.is_unchanged(run):
         return tell.finish(run, "unchanged", sentence="Data, recipe and code are those of the published set.")
+    if recipe.text is not None:
+        with timed(run, "texts"):
+            texts.encode_texts(run, recipe.text)
     with timed(run, "features"):
         plan = prepare.make_plan(run)
         prepare.build_features(run, plan)

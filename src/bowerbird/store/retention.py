@@ -27,7 +27,7 @@ class Tidied:
     num_runs: int
     """Runs that have been left with their JSON files and report alone."""
     num_cached: int
-    """Fits and task results."""
+    """Fits, task results, and the text vectors of encoders that no run has used."""
 
 
 def tidy(home: Home, *, retention_days: int) -> Tidied:
@@ -75,7 +75,7 @@ def _tidy_run(folder: Path) -> bool:
 
 
 def _tidy_cache(cache: Path, horizon: datetime) -> int:
-    found = [path for kind in ("models", "results") for path in (cache / kind).glob("*")]
+    found = [path for kind in ("models", "results", "text") for path in (cache / kind).glob("*")]
     old = [path for path in found if path.stat().st_mtime < horizon.timestamp()]
     _delete(old)
     return len(old)

