@@ -30,6 +30,8 @@ def one_thread() -> Iterator[None]:
 class TestSasrec(ModelConformance):
     name = "sasrec"
     expected_ndcg = 0.0433
+    can_update = True
+    update_is_exact = False
 
     @pytest.mark.slow
     def test_the_metric_is_the_expected_one(self, request: pytest.FixtureRequest) -> None:
@@ -147,3 +149,23 @@ def test_a_given_setting_is_not_overruled() -> None:
 def test_heads_that_do_not_divide_the_width_are_an_error() -> None:
     with pytest.raises(RecipeError, match="no multiple of num_heads 3"):
         build_model("sasrec", num_heads=3)
+
+
+def test_an_update_learns_new_items_and_keeps_the_old_ones() -> None:
+    """Two more users walk on from item 9 to a new one, 10; who comes by 4 still goes on to 5."""
+    model = fit(circle(), num_epochs=40)
+    late = [(user, item, 100 + step) for user in (f"late{n}" for n in range(40)) for step, item in enumerate([7, 8, 9, 10, 11])]
+    model.update(Interactions.from_frame(pd.DataFrame(late, columns=["user_id", "item_id", "timestamp"])))
+    assert {10, 11} & set(next_items(model, [7, 8, 9]) + next_items(model, [8, 9, 10]))
+    assert next_items(model, [2, 3, 4])[0] == 5
+
+
+def test_event_types_keep_their_meaning_when_an_update_brings_another() -> None:
+    frame = circle().assign(event=lambda frame: np.where(frame["timestamp"] % 2, "view", "buy"))
+    model = fit(frame, num_epochs=5)
+    late = circle(1).assign(user_id="late", event="add")
+    before = model.recommend(["u1"], k=5, history=frame[frame["user_id"] == "u1"])
+    model._settings = model._settings.model_copy(update={"learning_rate": 1e-12})
+    model.update(Interactions.from_frame(late))
+    after = model.recommend(["u1"], k=5, history=frame[frame["user_id"] == "u1"])
+    np.testing.assert_allclose(before["score"], after["score"], rtol=1e-3)

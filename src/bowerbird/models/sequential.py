@@ -12,9 +12,8 @@ import json
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -36,6 +35,7 @@ from bowerbird.training.plan import Plan
 from bowerbird.training.validation import hold_out, hold_out_by_time, last_states, ndcg
 
 NUM_VALIDATIONS = 30
+UPDATE_SHARE, UPDATE_RATE = 0.05, 0.3  # of the targets of a full training, and of its learning rate
 
 logger = logging.getLogger(__name__)
 BatchLoss = Callable[[SequenceNetwork, Batch], tuple[Tensor, int]]
@@ -50,7 +50,7 @@ class SequentialModel(Model):
         super().__init__(config, seed=seed)
         self._settings = cast(SequentialConfig, config)
         self._vocabulary = np.zeros(0, np.int64)
-        self._num_event_types = 0
+        self._event_types: list[str] = []
         self._trained: SequenceNetwork | None = None
 
     @abstractmethod
@@ -70,13 +70,13 @@ class SequentialModel(Model):
         return self._settings.model_dump(mode="json")
 
     def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
-        sequences = Sequences.from_interactions(data)
-        self._vocabulary, tokens = np.unique(sequences.items, return_inverse=True)
+        evidence = data.evidence()
+        self._vocabulary = np.unique(evidence.items).astype(np.int64)
         given = cast(SequentialConfig, self.config)
+        types = [data.event_types[code] for code in np.unique(evidence.events)] if given.event_types else []
+        self._event_types = types if len(types) > 1 else []
+        sequences = self._sequences(Histories.of_all(data))
         settings = given.with_defaults(sequences, num_items=len(self._vocabulary))
-        types = np.unique(sequences.events) if sequences.events is not None and given.event_types else np.zeros(0)
-        self._num_event_types = int(types.max()) + 1 if len(types) > 1 else 0
-        sequences = self._with_what_is_read(replace(sequences, items=tokens.astype(np.int64)))
         self.curve, self._trained = [], None
         if settings.num_epochs is None:
             settings = settings.model_copy(update={"num_epochs": self._find_num_epochs(sequences, settings)})
@@ -88,9 +88,48 @@ class SequentialModel(Model):
         self._trained = _for_inference(network)
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
 
-    def _with_what_is_read(self, sequences: Sequences) -> Sequences:
-        """Leave event types out where none is read."""
-        return sequences if self._num_event_types else replace(sequences, events=None)
+    def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
+        """Go on from the weights there are, on the users of the new events and as many others as the budget allows.
+
+        New items get vectors of their own. It trains on at most a twentieth of the targets of a full training.
+        """
+        if self._trained is None:
+            return self.fit(self.data.concat(new), items=items, users=users)
+        known, trained = self.data.item_ids[self._vocabulary], self._trained
+        self._accept(self.data.concat(new))
+        self._vocabulary = np.unique(self.data.evidence().items).astype(np.int64)
+        sequences = self._sequences(Histories.of_all(self.data))
+        places = pd.Index(self.data.item_ids[self._vocabulary]).get_indexer(pd.Index(known))
+        is_new_U = self.data.user_index.isin(new.user_ids)
+        network, _ = self._train(
+            self._rehearsal(sequences, is_new_U), self._settings, 1, start=(trained, torch.from_numpy(places))
+        )
+        self._trained = _for_inference(network)
+        return self
+
+    def _rehearsal(self, sequences: Sequences, is_new_U: NDArray[np.bool_]) -> Sequences:
+        """Choose what an update is trained on: the latest events of users with news, and of others drawn at random."""
+        tails = sequences.tail((self._settings.max_length or 1) + 1)
+        generator = torch.Generator().manual_seed(self.seed)
+        order = torch.randperm(len(tails), generator=generator).numpy()
+        order = order[np.argsort(~is_new_U[order], kind="stable")]
+        budget = UPDATE_SHARE * sequences.num_targets * (self._settings.num_epochs or 1)
+        targets = np.cumsum(np.maximum(tails.lengths[order] - 1, 0))
+        return tails.select(order[: np.searchsorted(targets, budget) + 1])
+
+    def _sequences(self, histories: Histories) -> Sequences:
+        """Turn histories into what the network reads: places in the vocabulary, and codes of the event types that it knows."""
+        token_of_N = np.full(self.data.num_items, -1, np.int64)
+        token_of_N[self._vocabulary] = np.arange(len(self._vocabulary))
+        past = histories.evidence()
+        past = past.select(token_of_N[past.items] >= 0)
+        events = None
+        if self._event_types:
+            code_of = np.full(max(int(past.events.max(initial=0)) + 1, len(self.data.event_types)), len(self._event_types))
+            for code, name in enumerate(self.data.event_types):
+                code_of[code] = self._event_types.index(name) if name in self._event_types else len(self._event_types)
+            events = code_of[past.events]
+        return Sequences(token_of_N[past.items], past.indptr, past.timestamps, events)
 
     def _find_num_epochs(self, sequences: Sequences, settings: SequentialConfig) -> int:
         """Train without some events of some users, and return the epoch after which those were foretold best."""
@@ -113,20 +152,24 @@ class SequentialModel(Model):
         num_epochs: int,
         *,
         validate: Callable[[SequenceNetwork], float] | None = None,
+        start: tuple[SequenceNetwork, Tensor] | None = None,
     ) -> tuple[SequenceNetwork, list[Epoch]]:
+        """Train a fresh network, or one that begins as ``start``, whose items have moved to the given places."""
         generator = torch.Generator().manual_seed(self.seed)
         counts_V = np.bincount(sequences.items, minlength=len(self._vocabulary))
         max_length, batch_tokens = settings.max_length or 1, settings.batch_tokens or 1
         plan = Plan(
             num_epochs=num_epochs,
             steps_an_epoch=num_batches(cut_windows(sequences, max_length), batch_tokens),
-            learning_rate=settings.learning_rate,
+            learning_rate=settings.learning_rate * (1 if start is None else UPDATE_RATE),
             schedule=settings.schedule,
             weight_decay=settings.weight_decay,
             patience=settings.patience,
             validate_every=max(1, num_epochs // NUM_VALIDATIONS),
         )
         network = self._fresh(counts_V, settings, generator)
+        if start is not None:
+            network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
         return train(
             network, batches, self._loss(counts_V, settings, generator), plan, validate=validate, report=self.on_validation
@@ -134,37 +177,29 @@ class SequentialModel(Model):
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
-            return self._network(counts_V, settings, self._num_event_types, generator)
+            return self._network(counts_V, settings, len(self._event_types), generator)
 
     def _score(self, histories: Histories, at: int) -> Scores:
-        evidence = histories.evidence()
         scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf, np.float32)
         if self._trained is None:
             return scores_BN
-        token_of_N = np.full(self.data.num_items, -1, np.int64)
-        token_of_N[self._vocabulary] = np.arange(len(self._vocabulary))
-        known = evidence.select(token_of_N[evidence.items] >= 0)
-        sequences = Sequences(token_of_N[known.items], known.indptr, known.timestamps, known.events.astype(np.int64))
-        sequences, max_length = self._with_what_is_read(sequences), self._settings.max_length or 1
+        sequences, max_length = self._sequences(histories), self._settings.max_length or 1
         asked = np.full(len(sequences), at, np.int64)
         for rows, states_BD in last_states(self._trained, sequences, max_length=max_length, asked=asked):
             scores_BN[np.ix_(rows, self._vocabulary)] = self._trained.score(states_BD).numpy()
         return scores_BN
 
     def _arrays(self) -> Arrays:
-        used = np.frombuffer(json.dumps(self.frozen_config()).encode(), np.uint8)
-        arrays: Arrays = {
-            "vocabulary": self._vocabulary,
-            "settings": used,
-            "num_event_types": np.asarray([self._num_event_types]),
-        }
+        about = json.dumps({"settings": self.frozen_config(), "event_types": self._event_types})
+        arrays: Arrays = {"vocabulary": self._vocabulary, "about": np.frombuffer(about.encode(), np.uint8)}
         if self._trained is not None:
             arrays |= {f"network.{name}": value.float().numpy() for name, value in self._trained.state_dict().items()}
         return arrays
 
     def _restore(self, arrays: Arrays) -> None:
-        self._settings = type(self._settings).model_validate_json(arrays["settings"].tobytes())
-        self._vocabulary, self._num_event_types = arrays["vocabulary"], int(arrays["num_event_types"][0])
+        about = json.loads(arrays["about"].tobytes())
+        self._settings = type(self._settings).model_validate(about["settings"])
+        self._vocabulary, self._event_types = arrays["vocabulary"], about["event_types"]
         state = unprefixed(arrays, "network.")
         if state:
             network = self._fresh(np.zeros(len(self._vocabulary), np.int64), self._settings, torch.Generator())

@@ -29,6 +29,11 @@ class ItemVectors(nn.Embedding):
         """Return the vectors of all items; [V, D]."""
         return self.weight
 
+    @torch.no_grad()
+    def take_over(self, other: ItemVectors, places_O: Tensor) -> None:
+        """Take the vectors of ``other``, whose items have the given places here."""
+        self.weight[places_O] = other.weight.to(self.weight.dtype)
+
 
 class SequenceNetwork(nn.Module, ABC):
     """Item vectors and biases, and a way from the vectors read to one that is near the next item's.
@@ -68,6 +73,16 @@ class SequenceNetwork(nn.Module, ABC):
     def score(self, states_TD: Tensor) -> Tensor:
         """Score all items after each state; [T, V]."""
         return torch.addmm(self.biases, states_TD, self.items.all().T)
+
+    @torch.no_grad()
+    def take_over(self, other: SequenceNetwork, places_O: Tensor) -> None:
+        """Go on from a network like this one with other items, whose places here are given; new items keep what was drawn."""
+        self.items.take_over(other.items, places_O)
+        self.biases[places_O] = other.biases.to(self.biases.dtype)
+        mine = dict(self.named_parameters())
+        for name, parameter in other.named_parameters():
+            if name != "biases" and not name.startswith("items."):
+                mine[name].copy_(parameter)
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
