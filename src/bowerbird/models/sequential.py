@@ -34,7 +34,7 @@ from bowerbird.training.next_item import SequenceNetwork, next_item_loss
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import hold_out, hold_out_by_time, last_states, ndcg
 
-NUM_VALIDATIONS = 30
+NUM_VALIDATIONS = 40
 UPDATE_SHARE, UPDATE_RATE = 0.05, 0.3  # of the targets of a full training, and of its learning rate
 
 logger = logging.getLogger(__name__)

@@ -47,7 +47,7 @@ class SequentialConfig(ModelConfig):
     """Passes over the data. None: found on a hold-out, then all data is trained on anew for as long."""
     max_epochs: int | None = Field(default=None, ge=1)
     """The most passes that are tried when their number is to be found."""
-    patience: int = Field(default=3, ge=1)
+    patience: int = Field(default=5, ge=1)
     """Validations without a better one before the search for the number ends."""
     validation: Literal["time", "last"] = "last"
     """What the search foretells: what came after a moment (where that asks enough users), or the last event of some users."""
@@ -56,11 +56,12 @@ class SequentialConfig(ModelConfig):
         """Fill in what is None, for T targets (events with one before them) of U users on V items.
 
         - The last 50 events are read; beyond 1 M targets the last 200 where users have more than 50 on average.
-        - All items are scored where V is at most 1,000, else 512 negatives: 256 reached less on four logs.
+        - All items are scored where V is at most 2,000, else 1,024 negatives: 512 reached less on Amazon Beauty, 2,048 no more
+          in the same time.
         - Batches of T / 128 targets, to the nearest power of two, from 256 to 1,024, beyond 1 M targets to 4,096: with few
           epochs, steps are worth more than large products.
-        - The search may train 280,000 + 100 U + 15 T (T / 1 M)^2 targets, at most 30 M, and tries at most 30 epochs. A small
-          log is done within seconds; the largest trains 60 M targets (or two epochs), search and refit together.
+        - The search may train 280,000 + 200 U + 15 T targets, at most 30 M, and tries at most 40 epochs: some 15 minutes of one
+          core for the largest logs, search and refit together at most twice that.
         - Dropout 0.5 where items are rare (T below 20 V) and 12 epochs or more may be tried, else 0.2: what ends sooner has
           not begun to overfit.
 
@@ -69,13 +70,13 @@ class SequentialConfig(ModelConfig):
         num_targets = max(sequences.num_targets, 1)
         num_users = max(int((sequences.lengths > 0).sum()), 1)
         is_large = num_targets > 1_000_000
-        budget = min(280_000 + 100 * num_users + 15 * num_targets * (num_targets / 1e6) ** 2, 30e6)
-        max_epochs = int(np.clip(round(budget / num_targets), 1, 30))
+        budget = min(280_000 + 200 * num_users + 15 * num_targets, 30e6)
+        max_epochs = int(np.clip(round(budget / num_targets), 1, 40))
         return self._filled(
             {
                 "max_length": 200 if is_large and num_targets > 50 * num_users else 50,
                 "dropout": 0.5 if num_targets < 20 * num_items and max_epochs >= 12 else 0.2,
-                "num_negatives": 512 if num_items > 1000 else 0,
+                "num_negatives": 1024 if num_items > 2000 else 0,
                 "batch_tokens": int(np.clip(2 ** round(math.log2(num_targets / 128)), 256, 4096 if is_large else 1024)),
                 "max_epochs": max_epochs,
             }
