@@ -8,3 +8,5 @@ from tests.models.sequential import SequentialConformance
 class TestEsasrec(SequentialConformance):
     name = "esasrec"
     expected_ndcg = 0.0551
+    can_update = True
+    update_is_exact = False

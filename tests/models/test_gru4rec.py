@@ -8,3 +8,5 @@ from tests.models.sequential import SequentialConformance
 class TestGru4rec(SequentialConformance):
     name = "gru4rec"
     expected_ndcg = None
+    can_update = True
+    update_is_exact = False
