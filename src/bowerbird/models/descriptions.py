@@ -52,6 +52,12 @@ class Descriptions:
         texts = text_vectors(table[TEXT_VECTOR]) if TEXT_VECTOR in table else np.zeros((len(ids), 0), np.float32)
         return cls(feature_matrix(table, weights)[0].astype(np.float32), texts)
 
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Tell which items are described at all; bool [N]."""
+        is_known_N: NDArray[np.bool_] = (np.diff(self.features.indptr) > 0) | self.texts.any(axis=1)
+        return is_known_N
+
     def select(self, codes: NDArray[np.int64]) -> Descriptions:
         """Take some items, in that order."""
         return Descriptions(self.features[codes], self.texts[codes])

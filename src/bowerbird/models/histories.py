@@ -63,6 +63,15 @@ class Histories:
         columns = self.items[mask], self.timestamps[mask], self.weights[mask], self.events[mask], self.sessions[mask]
         return Histories(self.users, kept, *columns, self.ids, self.stands_in)
 
+    def of_users(self, places: NDArray[np.int64]) -> Histories:
+        """Keep the users at some places of the block, in that order, with their events."""
+        starts, lengths = self.indptr[places], np.diff(self.indptr)[places]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        events = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], lengths)
+        columns = self.items[events], self.timestamps[events], self.weights[events], self.events[events], self.sessions[events]
+        ids, stands_in = (None if part is None else part[places] for part in (self.ids, self.stands_in))
+        return Histories(self.users[places], indptr, *columns, ids, stands_in)
+
     def evidence(self) -> Histories:
         """Keep the events with a weight above 0."""
         return self.select(self.weights > 0)

@@ -15,7 +15,8 @@ correction): so the loss is softmax over the whole catalogue, estimated (``sampl
 of the item's popularity. Weights enter a user's history, and above 0 make an event one to foretell; labels do not enter.
 
 A share of the described items goes without e_i in each batch (``id_dropout``), so that items without events, which have no
-e_i, find their place and are no more and no less popular than what is described like them (Volkovs et al., NeurIPS 2017).
+e_i, find their place and are no more and no less popular than what is described like them (Volkovs et al., NeurIPS 2017); items
+that are known to be new are lifted to what new items are asked for (see ``arrivals``).
 
 Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019; Covington, Adams and
 Sargin, RecSys 2016, for the users' tower. Shapes: B users of a block, U users, N items, T targets of a batch, E past
@@ -41,6 +42,7 @@ from bowerbird.columns import ITEM_ID, USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.data.sequences import Sequences
 from bowerbird.layers.item_tower import INITIAL_SCALE, ItemTower, weighted_rows
+from bowerbird.models.arrivals import Arrivals
 from bowerbird.models.barrier import Barrier
 from bowerbird.models.base import Arrays, Curve, Histories, ModelConfig
 from bowerbird.models.descriptions import Descriptions
@@ -124,13 +126,14 @@ class TwoTower(FactorModel):
             self._accept(data.with_items(known.index.to_numpy()))
         self._known = Descriptions.of(items, self.data.item_ids, self.config, until=self.data.last_timestamp)
         self._y_UF = self._describe(users)
+        arrivals = Arrivals.of(self.data, items, self._known.is_known)
         past = Histories.of_all(self.data).evidence()
         self.curve, self._num_epochs = [], self.config.num_epochs or 0
         if self.config.num_epochs is None:
             self._num_epochs = self._search(past)
         network, epochs = self._train(past, np.flatnonzero(~_is_first(past)), self._num_epochs)
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
-        self._take(network)
+        self._take(network, past, arrivals)
 
     def _describe(self, users: pd.DataFrame | None) -> csr_array:
         """Describe the users of the log; U x F."""
@@ -232,12 +235,16 @@ class TwoTower(FactorModel):
         return float(torch.cat(found).mean())
 
     @torch.no_grad()
-    def _take(self, network: TwoTowerNetwork) -> None:
+    def _take(self, network: TwoTowerNetwork, past: Histories, arrivals: Arrivals) -> None:
         """Keep what the towers make of all users and items, and the layers, for histories to come."""
         items_ND = network.items(torch.arange(self.data.num_items)).numpy()
         self._user_part_UD = weighted_rows(network.y_UF, network.users.weight).numpy()
         self._layers = {name: value.numpy() for name, value in network.layers.state_dict().items()}
         self._items_ND = items_ND
+        young = torch.from_numpy(np.flatnonzero(arrivals.is_young_N))
+        as_new_ND = items_ND.copy()
+        as_new_ND[young] = network.items.described(young).numpy()
+        items_ND[arrivals.is_new_N, -1] += arrivals.lift(past, lambda before: self._fold_in(before) @ as_new_ND.T)
         self._keep(self._fold_in(Histories.of_all(self.data)).astype(np.float32), items_ND)
 
     def _keep(self, users_UD: NDArray[np.float32], items_ND: NDArray[np.float32]) -> None:
