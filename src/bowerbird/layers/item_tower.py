@@ -14,6 +14,8 @@ Shapes: N items, F features, T numbers of a text vector, I items asked for, D wi
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 INITIAL_SCALE = 0.05
+
+
+class TowerSettings(Protocol):
+    """What a model's settings say about its tower."""
+
+    @property
+    def embedding_size(self) -> int: ...
+    @property
+    def id_dropout(self) -> float: ...
+    @property
+    def max_delta(self) -> float: ...
 
 
 class ItemTower(nn.Module):
@@ -56,6 +69,28 @@ class ItemTower(nn.Module):
         self.is_described_N1 = self.has_text_N1 | torch.from_numpy(np.diff(features_NF.indptr) > 0)[:, None]
         self.has_events_N1 = torch.from_numpy(counts_N > 0)[:, None]
 
+    @classmethod
+    def of(
+        cls,
+        counts_N: NDArray[np.int64],
+        features_NF: csr_array,
+        texts_NT: NDArray[np.float32],
+        settings: TowerSettings,
+        generator: torch.Generator,
+    ) -> ItemTower:
+        """Make a tower by the settings of a model, its weights drawn."""
+        tower = cls(
+            counts_N,
+            features_NF,
+            texts_NT,
+            width=settings.embedding_size,
+            id_dropout=settings.id_dropout,
+            max_delta=settings.max_delta,
+            generator=generator,
+        )
+        tower.draw(generator)
+        return tower
+
     def forward(self, items_I: Tensor) -> Tensor:
         """Return vectors and biases of items, each asked for once, so that an item is one thing in a batch; [I, D + 1]."""
         described_ID = self.described(items_I)
@@ -63,11 +98,15 @@ class ItemTower(nn.Module):
 
     def described(self, items_I: Tensor) -> Tensor:
         """Return what is said of items, ids aside; [I, D + 1]."""
-        vectors_ID = torch.zeros(len(items_I), self.ids.embedding_dim, dtype=self.texts.dtype)
+        return self.describe(self.features_NF[items_I.numpy()], self.texts_NT[items_I])
+
+    def describe(self, features_IF: csr_array, texts_IT: Tensor | NDArray[np.float32]) -> Tensor:
+        """Return the same of any items, those included that the tower has no id for; [I, D + 1]."""
+        vectors_ID = torch.zeros(len(texts_IT), self.ids.embedding_dim, dtype=self.texts.dtype)
         if self.features.num_embeddings:
-            vectors_ID = vectors_ID + weighted_rows(self.features_NF[items_I.numpy()], self.features.weight)
+            vectors_ID = vectors_ID + weighted_rows(features_IF, self.features.weight)
         if len(self.texts):
-            vectors_ID = vectors_ID + self.texts_NT[items_I].to(self.texts.dtype) @ self.texts
+            vectors_ID = vectors_ID + torch.as_tensor(texts_IT).to(self.texts.dtype) @ self.texts
         return vectors_ID
 
     def _deltas(self, items_I: Tensor, described_ID: Tensor) -> Tensor:

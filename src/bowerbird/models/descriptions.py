@@ -53,6 +53,11 @@ class Descriptions:
         return cls(feature_matrix(table, weights)[0].astype(np.float32), texts)
 
     @property
+    def both(self) -> tuple[csr_array, NDArray[np.float32]]:
+        """Features and text vectors, as a tower takes them."""
+        return self.features, self.texts
+
+    @property
     def is_known(self) -> NDArray[np.bool_]:
         """Tell which items are described at all; bool [N]."""
         is_known_N: NDArray[np.bool_] = (np.diff(self.features.indptr) > 0) | self.texts.any(axis=1)

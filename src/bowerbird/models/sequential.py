@@ -1,13 +1,15 @@
 """What all sequence models share: sequences of users, the search for the number of epochs, training, scores, update.
 
 The score of item i is ``h . e_i + b_i``: h is the network's last state, e_i the vector with which the item is read, too. A
-subclass writes ``_network``, and ``_loss`` where it foretells something else than the next item.
+subclass writes ``_network``, and ``_loss`` where it foretells something else than the next item. Where items are described,
+e_i is what an items' tower makes of id, features and text (see ``layers.item_tower``), and items without events take part.
 
-Shapes: B users, D width, N items of the catalogue, V items with evidence, which alone have vectors.
+Shapes: B users, D width, N items of the catalogue, V items with a vector: those with evidence and those described.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from abc import abstractmethod
@@ -19,18 +21,23 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from bowerbird.columns import ITEM_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.data.sequences import Sequences, cut_windows
+from bowerbird.layers.item_tower import ItemTower
+from bowerbird.models.arrivals import Arrivals
 from bowerbird.models.base import Arrays, Curve, Histories, Model, ModelConfig, unprefixed
+from bowerbird.models.descriptions import Descriptions
+from bowerbird.models.features import known_rows
 from bowerbird.models.sequential_config import SequentialConfig
 from bowerbird.models.topk import Scores
 from bowerbird.training.batches import Batch, epoch_batches, num_batches
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.losses import ItemLoss
 from bowerbird.training.negatives import Negatives
-from bowerbird.training.next_item import SequenceNetwork, next_item_loss
+from bowerbird.training.next_item import DescribedVectors, ItemVectors, SequenceNetwork, next_item_loss
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import hold_out, hold_out_by_time, last_states, ndcg
 
@@ -51,6 +58,7 @@ class SequentialModel(Model):
         self._settings = cast(SequentialConfig, config)
         self._vocabulary = np.zeros(0, np.int64)
         self._event_types: list[str] = []
+        self._known: Descriptions | None = None  # while it trains
         self._trained: SequenceNetwork | None = None
 
     @abstractmethod
@@ -70,6 +78,8 @@ class SequentialModel(Model):
         return self._settings.model_dump(mode="json")
 
     def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
+        known = self._read(items)
+        data = self.data
         evidence = data.evidence()
         self._vocabulary = np.unique(evidence.items).astype(np.int64)
         given = cast(SequentialConfig, self.config)
@@ -78,6 +88,7 @@ class SequentialModel(Model):
         sequences = self._sequences(Histories.of_all(data))
         settings = given.with_defaults(sequences, num_items=len(self._vocabulary))
         self.curve, self._trained = [], None
+        self._known = known.select(self._vocabulary) if known.is_known.any() else None
         if settings.num_epochs is None:
             settings = settings.model_copy(update={"num_epochs": self._find_num_epochs(sequences, settings)})
         self._settings = settings
@@ -86,7 +97,37 @@ class SequentialModel(Model):
             return
         network, epochs = self._train(sequences, settings, settings.num_epochs or 1)
         self._trained = _for_inference(network)
+        if self._known is not None:
+            self._take_described(self._trained, known, Arrivals.of(data, items, known.is_known), Histories.of_all(evidence))
         self.curve = self.curve or [Curve(epoch=point.epoch, loss=point.loss) for point in epochs]
+
+    def _read(self, items: pd.DataFrame | None) -> Descriptions:
+        """Widen the catalogue by the items that are described, and describe it."""
+        if items is not None:
+            self._accept(self.data.with_items(known_rows(items, ITEM_ID, until=self.data.last_timestamp).index.to_numpy()))
+        weights = cast(SequentialConfig, self.config)
+        return Descriptions.of(items, self.data.item_ids, weights, until=self.data.last_timestamp)
+
+    def _take_described(self, network: SequenceNetwork, known: Descriptions, arrivals: Arrivals, past: Histories) -> None:
+        """Keep what the tower makes of all items, those without events included: from here on vectors are vectors.
+
+        The bias of an item without events is the lift where it is known to be new, else that of the least popular item.
+        """
+        assert isinstance(network.items, DescribedVectors)
+        vectors_VD, tower = network.items.all(), network.items.tower
+        unseen = np.flatnonzero(known.is_known & ~arrivals.has_events_N)
+        young = np.flatnonzero(arrivals.is_young_N[self._vocabulary])
+        as_new_YD = tower.describe(*known.select(self._vocabulary[young]).both)[:, :-1]
+        vectors_VD = torch.cat([vectors_VD, tower.describe(*known.select(unseen).both)[:, :-1]])
+        least = network.biases.min().expand(len(unseen))
+        network.items = ItemVectors.of(vectors_VD)
+        network.biases = nn.Parameter(torch.cat([network.biases, least]), requires_grad=False)
+        self._vocabulary, self._known = np.concatenate([self._vocabulary, unseen]), None
+        self._trained = copy.deepcopy(network)
+        self._trained.items = ItemVectors.of(vectors_VD.index_copy(0, torch.from_numpy(young), as_new_YD))
+        self._trained.biases[young] = 0.0
+        network.biases[arrivals.is_new_N[self._vocabulary]] = arrivals.lift(past, partial(self._score, at=arrivals.since))
+        self._trained = network.float().double()  # as it will be saved
 
     def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
         """Go on from the weights there are, on the users of the new events and as many others as the budget allows.
@@ -97,9 +138,10 @@ class SequentialModel(Model):
             return self.fit(self.data.concat(new), items=items, users=users)
         known, trained = self.data.item_ids[self._vocabulary], self._trained
         self._accept(self.data.concat(new))
-        self._vocabulary = np.unique(self.data.evidence().items).astype(np.int64)
+        kept = self.data.item_index.get_indexer(pd.Index(known))
+        self._vocabulary = np.union1d(self.data.evidence().items, kept).astype(np.int64)
         sequences = self._sequences(Histories.of_all(self.data))
-        places = pd.Index(self.data.item_ids[self._vocabulary]).get_indexer(pd.Index(known))
+        places = np.searchsorted(self._vocabulary, kept)
         is_new_U = self.data.user_index.isin(new.user_ids)
         network, _ = self._train(
             self._rehearsal(sequences, is_new_U), self._settings, 1, start=(trained, torch.from_numpy(places))
@@ -177,7 +219,10 @@ class SequentialModel(Model):
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
-            return self._network(counts_V, settings, len(self._event_types), generator)
+            network = self._network(counts_V, settings, len(self._event_types), generator)
+            if self._known is not None:
+                network.items = DescribedVectors(ItemTower.of(counts_V, *self._known.both, settings, generator))
+        return network
 
     def _score(self, histories: Histories, at: int) -> Scores:
         scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf, np.float32)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from bowerbird.models.base import ModelConfig
+from bowerbird.models.descriptions import TowerConfig
 
 if TYPE_CHECKING:
     from bowerbird.data.sequences import Sequences
 
 
-class SequentialConfig(ModelConfig):
+class SequentialConfig(TowerConfig):
     """How a sequence model is trained; what is None follows the size of the data by the rules of ``with_defaults``."""
 
     embedding_size: int = Field(default=64, ge=2, le=1024)

@@ -75,15 +75,7 @@ class TwoTowerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         width = config.embedding_size
-        self.items = ItemTower(
-            counts_N,
-            known.features,
-            known.texts,
-            width=width,
-            id_dropout=config.id_dropout,
-            max_delta=config.max_delta,
-            generator=generator,
-        )
+        self.items = ItemTower.of(counts_N, *known.both, config, generator)
         self.users = nn.Embedding(y_UF.shape[1], width)
         self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in pairwise([width, *config.hidden_sizes, width]))
         self.y_UF = y_UF
@@ -100,7 +92,6 @@ class TwoTowerNetwork(nn.Module):
 
     @torch.no_grad()
     def _draw(self, generator: torch.Generator) -> None:
-        self.items.draw(generator)
         self.users.weight.normal_(0.0, INITIAL_SCALE, generator=generator)
         for name, parameter in self.layers.named_parameters():
             if name.endswith("bias"):

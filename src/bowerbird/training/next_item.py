@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bowerbird.layers.item_tower import ItemTower
 from bowerbird.training.batches import Batch, Context
 from bowerbird.training.losses import ItemLoss, hits
 from bowerbird.training.negatives import Negatives
@@ -25,6 +26,11 @@ NUM_GAPS = 24
 class ItemVectors(nn.Embedding):
     """A vector for each item, and no more."""
 
+    @classmethod
+    def of(cls, vectors_VD: Tensor) -> ItemVectors:
+        """Take vectors as they are, for inference."""
+        return cls(len(vectors_VD), vectors_VD.shape[1], _weight=vectors_VD).requires_grad_(False)
+
     def all(self) -> Tensor:
         """Return the vectors of all items; [V, D]."""
         return self.weight
@@ -33,6 +39,25 @@ class ItemVectors(nn.Embedding):
     def take_over(self, other: ItemVectors, places_O: Tensor) -> None:
         """Take the vectors of ``other``, whose items have the given places here."""
         self.weight[places_O] = other.weight.to(self.weight.dtype)
+
+
+class DescribedVectors(nn.Module):
+    """The vectors of an items' tower; its biases are left alone, for a sequence network has its own."""
+
+    def __init__(self, tower: ItemTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return [..., D]; an item is one thing in all places of a batch."""
+        items_I, places = torch.unique(tokens, return_inverse=True)
+        vectors: Tensor = self.tower(items_I)[:, :-1][places]
+        return vectors
+
+    def all(self) -> Tensor:
+        """Return the vectors of all items; [V, D]."""
+        vectors_VD: Tensor = self.tower(torch.arange(len(self.tower.counts_N)))[:, :-1]
+        return vectors_VD
 
 
 class SequenceNetwork(nn.Module, ABC):
@@ -44,7 +69,7 @@ class SequenceNetwork(nn.Module, ABC):
 
     def __init__(self, counts_V: NDArray[np.int64], width: int, *, num_event_types: int = 0, has_gaps: bool = False) -> None:
         super().__init__()
-        self.items: ItemVectors = ItemVectors(len(counts_V), width)
+        self.items: ItemVectors | DescribedVectors = ItemVectors(len(counts_V), width)
         """Read, and scored against (tied)."""
         self.biases = nn.Parameter(torch.zeros(len(counts_V)))
         """[V]; begin as the logarithm of the items' popularity, so that no time is lost on learning that."""
@@ -77,6 +102,7 @@ class SequenceNetwork(nn.Module, ABC):
     @torch.no_grad()
     def take_over(self, other: SequenceNetwork, places_O: Tensor) -> None:
         """Go on from a network like this one with other items, whose places here are given; new items keep what was drawn."""
+        assert isinstance(self.items, ItemVectors) and isinstance(other.items, ItemVectors), "what has been trained is plain"
         self.items.take_over(other.items, places_O)
         self.biases[places_O] = other.biases.to(self.biases.dtype)
         mine = dict(self.named_parameters())
