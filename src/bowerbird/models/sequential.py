@@ -113,7 +113,7 @@ class SequentialModel(Model):
 
         The bias of an item without events is the lift where it is known to be new, else that of the least popular item.
         """
-        assert isinstance(network.items, DescribedVectors)
+        assert isinstance(network.items, DescribedVectors) and isinstance(network.items.tower, ItemTower)
         vectors_VD, tower = network.items.all(), network.items.tower
         unseen = np.flatnonzero(known.is_known & ~arrivals.has_events_N)
         young = np.flatnonzero(arrivals.is_young_N[self._vocabulary])
@@ -221,7 +221,8 @@ class SequentialModel(Model):
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
             network = self._network(counts_V, settings, len(self._event_types), generator)
             if self._known is not None:
-                network.items = DescribedVectors(ItemTower.of(counts_V, *self._known.both, settings, generator))
+                tower = ItemTower.of(counts_V, *self._known.both, settings, generator)
+                network.items = DescribedVectors(tower, len(counts_V))
         return network
 
     def _score(self, histories: Histories, at: int) -> Scores:

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bowerbird.layers.item_tower import ItemTower
 from bowerbird.training.batches import Batch, Context
 from bowerbird.training.losses import ItemLoss, hits
 from bowerbird.training.negatives import Negatives
@@ -42,11 +41,11 @@ class ItemVectors(nn.Embedding):
 
 
 class DescribedVectors(nn.Module):
-    """The vectors of an items' tower; its biases are left alone, for a sequence network has its own."""
+    """The vectors of an items' tower, which gives [I, D + 1]; its biases are left alone, for a sequence network has its own."""
 
-    def __init__(self, tower: ItemTower) -> None:
+    def __init__(self, tower: nn.Module, num_items: int) -> None:
         super().__init__()
-        self.tower = tower
+        self.tower, self.num_items = tower, num_items
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return [..., D]; an item is one thing in all places of a batch."""
@@ -56,7 +55,7 @@ class DescribedVectors(nn.Module):
 
     def all(self) -> Tensor:
         """Return the vectors of all items; [V, D]."""
-        vectors_VD: Tensor = self.tower(torch.arange(len(self.tower.counts_N)))[:, :-1]
+        vectors_VD: Tensor = self.tower(torch.arange(self.num_items))[:, :-1]
         return vectors_VD
 
 
