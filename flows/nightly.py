@@ -89,6 +89,8 @@ def nightly(
         contracts.rows(run)
         if not asked.models:
             return ended(run, lists.report(run, "ingested", "The rows are in; the recipe asks for no model."))
+        if asked.knowledge:
+            contracts.knowledge(run, rows.ask_for_knowledge(run, asked.knowledge))
         if release.is_unchanged(run):
             return ended(run, lists.report(run, "unchanged", "Data, recipe and code are those of the published set."))
         if asked.text is not None:

@@ -13,10 +13,12 @@ from bowerbird.errors import CheckError
 from bowerbird.pipeline import session
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared, check_lists
-from bowerbird.pipeline.run import Run
+from bowerbird.pipeline.run import KNOWLEDGE, Run
+from bowerbird.text.knowledge import Report
 from data_contracts.events import validate_events, validate_feedback
 from data_contracts.features import validate_features
 from data_contracts.items import validate_items
+from data_contracts.knowledge import validate_knowledge
 from data_contracts.recommendations import validate_recommendations
 from data_contracts.results import ContractResult
 from data_contracts.users import validate_users
@@ -36,6 +38,15 @@ def rows(run: Run) -> None:
             *([validate_users(con, intakes["users"])] if source.users else []),
         ]
     require(run, "row-contracts", results)
+
+
+@task(name="Hold the knowledge against its contract")
+def knowledge(run: Run, report: Report) -> None:
+    """Hold what a language model has written against its contract, and what was counted of it."""
+    with session.timed(run, "contracts"), reading(run) as con:
+        con.from_parquet(str(run.folder / KNOWLEDGE)).create_view("knowledge")
+        result = validate_knowledge(con, run.recipe, report)
+    require(run, "knowledge-contract", [result])
 
 
 @task(name="Hold the features against their contracts")

@@ -6,9 +6,11 @@ from typing import Any
 
 from prefect import get_run_logger
 
-from bowerbird.pipeline import session
+from bowerbird.pipeline import session, written
 from bowerbird.pipeline.run import Run, pin_versions
+from bowerbird.recipe_knowledge import Knowledge
 from bowerbird.sources.intake import IngestReport
+from bowerbird.text.knowledge import Report
 from tasks import artifacts
 from tasks.policies import retried
 
@@ -22,6 +24,15 @@ def ingest(run: Run) -> Run:
         get_run_logger().info(message)
     artifacts.show_table(run, "rows", _rows(report), "What came in: read = accepted + quarantined + duplicates")
     return pin_versions(run)
+
+
+@retried("Ask for knowledge of the items")
+def ask_for_knowledge(run: Run, asked: Knowledge) -> Report:
+    """Have a language model write what it knows of each item, once."""
+    with session.timed(run, "knowledge"):
+        report = written.write_knowledge(run, asked)
+    get_run_logger().info(report.sentence())
+    return report
 
 
 @retried("Delete what is beyond the rollback horizon")

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from bowerbird.columns import CATEGORIES
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
+from bowerbird.recipe_knowledge import Explanations, Knowledge
 from bowerbird.recipe_rules import Rules
 from bowerbird.recipe_search import Search, is_plain
 from bowerbird.recipe_text import ItemTexts
@@ -279,6 +280,8 @@ class Recipe(Section):
     rules: Rules = Rules()
     gate: Gate = Gate()
     recommend: Recommend = Recommend()
+    knowledge: Knowledge | None = None
+    explanations: Explanations | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -298,6 +301,8 @@ class Recipe(Section):
         )
         if self.text is not None:
             self.text.check(None if items is None else items.columns)
+        if self.knowledge is not None and items is not None:
+            self.knowledge.check(items.columns)
         if any(model in self.models[:place] for place, model in enumerate(self.models)):
             raise ValueError("two of the models are the same, with the same keys")
         return self
@@ -306,6 +311,11 @@ class Recipe(Section):
     def repeats_welcome(self) -> bool:
         """Whether a user's past target items may be recommended again."""
         return self.target is not None and not set(self.target.events) & set(self.target.exclude_events)
+
+    @property
+    def asks_language_model(self) -> bool:
+        """Whether anything is asked of a language model."""
+        return self.knowledge is not None or (self.explanations is not None and self.explanations.model is not None)
 
     def dump(self) -> dict[str, Any]:  # Any: JSON
         """Return the resolved recipe as plain JSON types; ``Recipe.model_validate`` reads it back equal."""

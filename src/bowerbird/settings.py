@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     """DuckDB's memory limit, such as ``4GB``; DuckDB's own default if absent."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of DuckDB and torch; all cores if absent."""
+    llm_url: str | None = None
+    """The OpenAI-compatible endpoint of the language model that a recipe asks, such as ``https://host/v1``."""
+    llm_key: SecretStr | None = None
+    """The key for it."""
     retention_days: int = Field(default=30, ge=1)
     """How far back rollback and replay reach, in days since a version was last shown; its files may be deleted after that."""
     embeddings_url: str | None = None

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird import recipe_rules, recipe_text, recipe_values
+from bowerbird import recipe_knowledge, recipe_rules, recipe_text, recipe_values
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
@@ -42,6 +42,9 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[rules.exploration]": recipe_rules.Exploration,
     "[gate]": schema.Gate,
     "[recommend]": schema.Recommend,
+    "Every language model": recipe_knowledge.LanguageModel,
+    "[knowledge]": recipe_knowledge.Knowledge,
+    "[explanations]": recipe_knowledge.Explanations,
 }
 
 
@@ -82,7 +85,7 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 def test_no_section_of_the_schema_is_left_out() -> None:
     kinds = {
         kind
-        for kind in {**vars(schema), **vars(recipe_rules), **vars(recipe_values)}.values()
+        for kind in {**vars(schema), **vars(recipe_rules), **vars(recipe_values), **vars(recipe_knowledge)}.values()
         if isinstance(kind, type) and issubclass(kind, schema.Section)
     }
     assert {kind for kind in kinds - {schema.Section} if own_fields(kind)} == set(HEADINGS.values())

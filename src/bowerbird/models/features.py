@@ -5,7 +5,7 @@
 for each token, category or bin t; N rows. What all rows have therefore counts nothing. Each column's part of a row is
 brought to length 1 and times the weight of its kind, and then the row to length 1; a row that says nothing stays 0.
 
-- ``title`` and ``description`` are texts, cut by ``tokenize``.
+- ``title``, ``description`` and ``profile`` are texts, cut by ``tokenize``.
 - Lists (such as ``categories``, ``tags``) are sets of categories; other texts are cut at ``|`` and ``;`` into such, and truth
   values are categories.
 - Numbers fall into bins that hold equally many rows. Missing values have no bin, and times of all sorts are left out,
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import coo_array, csr_array, diags_array, hstack
 
-from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, DESCRIPTION, TEXT_VECTOR, TITLE
+from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, CREATED_AT, DESCRIPTION, PROFILE, TEXT_VECTOR, TITLE
 from bowerbird.data.interactions import to_microseconds
 from bowerbird.data.tokens import tokenize
 from bowerbird.models.base import ModelConfig
 
-TEXTS = (TITLE, DESCRIPTION)
+TEXTS = (TITLE, DESCRIPTION, PROFILE)
 LEFT_OUT = (CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL, TEXT_VECTOR)
 CATEGORY_BORDER = re.compile(r"[|;]")
 

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from bowerbird.columns import ITEM_ID, USER_ID
+from bowerbird.columns import ITEM_ID, STATUS, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
 from bowerbird.evaluation import protocol
-from bowerbird.pipeline.run import TEXTS, Run, open_database
+from bowerbird.pipeline.run import KNOWLEDGE, TEXTS, Run, open_database
 from bowerbird.recipe import Target
 from bowerbird.store.runs import write_json
 from bowerbird.store.tables import relation
@@ -81,12 +81,14 @@ def load_cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_]]:
 
 
 def load_items(run: Run) -> pd.DataFrame | None:
-    """Read the catalogue, with the vectors of its texts once they are encoded; None where there is none."""
+    """Read the catalogue, with what a run has made of it by now: knowledge, and vectors of texts. None where there is none."""
     with reading(run) as con:
         items: pd.DataFrame = con.execute("select * from items order by item_id").df()
-    path = run.folder / TEXTS
-    if path.exists() and len(items):
-        items = items.merge(pd.read_parquet(path), on=ITEM_ID, how="left", validate="one_to_one")
+    for name in (KNOWLEDGE, TEXTS):
+        path = run.folder / name
+        if path.exists() and len(items):
+            made = pd.read_parquet(path).drop(columns=STATUS, errors="ignore")
+            items = items.merge(made, on=ITEM_ID, how="left", validate="one_to_one")
     return items if len(items) else None
 
 

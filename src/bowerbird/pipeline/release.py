@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 from pydantic import BaseModel, ConfigDict
 
-from bowerbird.columns import ITEM_ID, RANK, USER_ID
+from bowerbird.columns import EXPLANATION, ITEM_ID, RANK, USER_ID
 from bowerbird.errors import CapabilityError, PublishConflictError, UserError
 from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
@@ -21,8 +21,9 @@ from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
-from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest, texts_report
+from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest, knowledge_digest, texts_report
 from bowerbird.pipeline.show import item_titles
+from bowerbird.pipeline.written import Speaker
 from bowerbird.ranking.evidence import evidence
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS, Home
@@ -59,15 +60,20 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
     titles = item_titles(run.home, model.data.item_ids.tolist())
     excluded = exclude_seen(run)
     listed = lister(run, model, k=k, at=plan.now, allowed=allowed)
+    speaker = Speaker(run, recipe.explanations) if (recipe := run.recipe).explanations is not None else None
     path = run.folder / LISTS
     unfinished = path.with_suffix(".tmp")
     with ParquetWriter(unfinished, RECOMMENDATIONS, compression="zstd") as writer:
         for start in range(0, len(users), USERS_A_CHUNK):
             lists = listed(users[start : start + USERS_A_CHUNK])
             told = evidence(model, lists, titles=titles, exclude_seen=excluded, candidates=allowed, at=plan.now)
+            if speaker is not None:
+                told[EXPLANATION] = speaker.explain(told)
             told = told.reindex(columns=RECOMMENDATIONS.names)
             writer.write_table(pa.Table.from_pandas(told, schema=RECOMMENDATIONS, preserve_index=False))
     unfinished.rename(path)
+    if speaker is not None:
+        speaker.report()
     _write_similar_items(model, run.folder / SIMILAR, k=k, allowed=allowed)
     kept = run.folder / MODEL
     if not kept.exists():
@@ -145,6 +151,7 @@ def write_manifest(run: Run, prepared: Prepared, verdict: Verdict) -> Path:
             "run_id": run.run_id,
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": inputs_digest(run),
+            "knowledge": knowledge_digest(run),
             "versions": run.versions,
             "recipe": run.recipe.dump(),
             "recipe_digest": run.recipe.digest(),

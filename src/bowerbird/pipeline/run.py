@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 import bowerbird
+from bowerbird.errors import UserError
 from bowerbird.recipe import Recipe, read_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
@@ -29,6 +30,7 @@ PACKAGES = (
 )
 SECONDS = "seconds.json"
 TEXTS, TEXTS_REPORT = "texts.parquet", "texts.json"
+KNOWLEDGE, KNOWLEDGE_REPORT = "knowledge.parquet", "knowledge.json"
 MODEL = "model"
 """Folder of a run's model, fitted on all events."""
 
@@ -59,7 +61,12 @@ class Run(BaseModel):
 
 
 def open_run(home: Home, recipe: Recipe, source: Path | None) -> Run:
-    """Give a new run its id and its folder, with the resolved recipe in it; the caller holds the lock."""
+    """Give a new run its id and its folder, with the resolved recipe in it; the caller holds the lock.
+
+    Raises UserError for a recipe that asks a language model where the settings name no endpoint.
+    """
+    if recipe.asks_language_model and Settings().llm_url is None:
+        raise UserError("the recipe asks a language model, and no endpoint is set", next_step="set BOWERBIRD_LLM_URL")
     home.create_tables(retention_days=Settings().retention_days)
     run = Run(run_id=new_run_id(datetime.now(UTC)), home_path=home.path, source=source)
     write_json(run.folder / "recipe.json", recipe.dump())
@@ -91,6 +98,7 @@ def inputs_digest(run: Run) -> str:
             home.users.identity(),
             run.recipe.dump(),
             environment(),
+            knowledge_digest(run),
         ]
     )
 
@@ -98,6 +106,11 @@ def inputs_digest(run: Run) -> str:
 def texts_report(run: Run) -> dict[str, Any] | None:  # Any: JSON
     """Return by what the run's texts were encoded, and the counts; None where the recipe asks for no vectors."""
     return dict(read_json(run.folder / TEXTS_REPORT)) if run.recipe.text is not None else None
+
+
+def knowledge_digest(run: Run) -> str | None:
+    """Return the checksum of what a language model has written of items; None where the recipe asks for nothing."""
+    return str(read_json(run.folder / KNOWLEDGE_REPORT)["digest"]) if run.recipe.knowledge is not None else None
 
 
 def digest(content: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bowerbird.columns import BECAUSE, ITEM_ID, RANK, REASON, SCORE, SOURCE
+from bowerbird.columns import BECAUSE, EXPLANATION, ITEM_ID, RANK, REASON, SCORE, SOURCE
 from bowerbird.errors import UserError
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
@@ -59,6 +59,7 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
                 "source": row[SOURCE],
                 "why": row[REASON],
             }
+            | ({"explanation": row[EXPLANATION]} if isinstance(row.get(EXPLANATION), str) else {})
             for row in lists.to_dict("records")
         ],
     }

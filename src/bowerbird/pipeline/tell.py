@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bowerbird.columns import ITEM_ID, REASON, USER_ID
+from bowerbird.columns import EXPLANATION, ITEM_ID, REASON, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
 from bowerbird.models import check_config
 from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
@@ -342,10 +343,15 @@ def _example(user: str, count: int, events: pd.DataFrame, lists: pd.DataFrame, t
             for row in events.to_dict("records")
         ),
         items=tuple(
-            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=row[REASON])
+            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=_why(row))
             for row in lists.to_dict("records")
         ),
     )
+
+
+def _why(row: dict[Hashable, Any]) -> str:  # Any: cells
+    """Return the explanation where the recipe asks for one, else the evidence in words."""
+    return str(row[EXPLANATION] if isinstance(row[EXPLANATION], str) else row[REASON])
 
 
 def _windows(evaluation: dict[str, Any]) -> tuple[report.TestWindow, ...]:  # Any: JSON

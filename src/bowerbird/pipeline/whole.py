@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bowerbird.pipeline import judge, prepare, prove, release, search, tell, texts
+from bowerbird.pipeline import judge, prepare, prove, release, search, tell, texts, written
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
@@ -29,6 +29,9 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
     run = pin_versions(run)
     if not recipe.models:
         return tell.finish(run, "ingested", sentence="The rows are in; the recipe asks for no model.")
+    if recipe.knowledge is not None:
+        with timed(run, "knowledge"):
+            written.write_knowledge(run, recipe.knowledge)
     if release.is_unchanged(run):
         return tell.finish(run, "unchanged", sentence="Data, recipe and code are those of the published set.")
     if recipe.text is not None:

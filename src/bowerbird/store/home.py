@@ -84,6 +84,7 @@ RECOMMENDATIONS = pa.schema(
         (c.ATTRIBUTE_SHARE, NUMBER),
         (c.REASON, TEXT),
         (c.PROPENSITY, NUMBER),
+        (c.EXPLANATION, TEXT),
     ]
 )
 """From ``generator`` on, columns may be missing in sets that an earlier version made; then they are null."""
