@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from bowerbird.columns import ATTRIBUTES, ITEM_ID, KEYWORDS, PROFILE, STATUS
 from bowerbird.recipe import Recipe
 from bowerbird.text.knowledge import ACCEPTED, LONGEST_KEYWORD, LONGEST_PROFILE, Report
@@ -29,16 +27,16 @@ def validate_knowledge(
 
     assert recipe.knowledge is not None
     declared = [f"{name}: {value}" for name, values in recipe.knowledge.attributes.items() for value in values]
-    con.register("declared_attributes", pd.DataFrame({"declared": pd.Series(declared, dtype=object)}))
     con.execute(
         f"create or replace temp table {DERIVED} as select {ITEM_ID}, {STATUS},"  # noqa: S608 - our own names
         f" coalesce(len({KEYWORDS}), 0) as num_keywords,"
         f" coalesce(list_max(list_transform({KEYWORDS}, lambda word: length(word))), 0) as longest_keyword,"
-        f" coalesce(len(list_filter({ATTRIBUTES}, lambda one: not list_contains("
-        "(select coalesce(list(declared), []) from declared_attributes), one))), 0) as num_undeclared,"
+        f" coalesce(len(list_filter({ATTRIBUTES}, lambda one: not list_contains($declared::varchar[], one))), 0)"
+        " as num_undeclared,"
         f" coalesce(length({PROFILE}), 0) as profile_length,"
         f" ({STATUS} = '{ACCEPTED}') = (coalesce({KEYWORDS}, {ATTRIBUTES}) is not null or {PROFILE} is not null) as is_consistent"
-        " from knowledge"
+        " from knowledge",
+        {"declared": declared},
     )
     counted = con.execute(f"select count(*), count(*) filter ({STATUS} = '{ACCEPTED}') from {DERIVED}").fetchall()[0]  # noqa: S608
     agrees = counted == (report.items, report.accepted) and _adds_up(report)

@@ -191,3 +191,41 @@ def test_real_features_meet_their_contracts(home: Home, tmp_path: Path) -> None:
         tables = build_features(con, read, cut_off=NOW, folder=tmp_path / "features")
         results = validate_features(con, [table.path for table in tables])
     assert [broken(result) for result in results] == [[]] * len(tables)
+
+
+@pytest.mark.slow
+def test_knowledge_meets_its_contract_and_what_nobody_declared_breaks_it() -> None:
+    from bowerbird.text.knowledge import Report
+    from data_contracts.knowledge import validate_knowledge
+
+    knowledge = {"model": "tiny", "num_keywords": 2, "attributes": {"room": ["kitchen"]}}
+    recipe = read_recipe(events_recipe(columns=COLUMNS, items=ITEMS).dump() | {"knowledge": knowledge}, where="test")
+    columns = ("item_id", "keywords", "attributes", "profile", "status")
+    good = [
+        ("a", ["iron", "pan"], ["room: kitchen"], "A pan.", "accepted"),
+        ("b", None, None, None, "no_text"),
+        ("c", None, None, None, "rejected: no_json"),
+        ("d", None, None, None, "failed: refused_by_endpoint_400"),
+    ]
+    bad = [
+        ("a", ["iron", "pan", "third"], None, None, "accepted"),
+        ("a", ["x" * 61], ["room: HACKED"], "y" * 401, "accepted"),
+        ("c", None, None, None, "accepted"),
+        ("d", None, None, None, "perhaps"),
+    ]
+    counts = {"items": 4, "without_text": 1, "accepted": 1, "rejected": {"no_json": 1}, "failed": {"x": 1}, "dropped": {}}
+    report = Report(**counts, cached=0, requests=3, tokens=9, digest="")
+    results = []
+    for rows in (good, bad):
+        frame = pd.DataFrame(rows, columns=list(columns))  # noqa: F841 - DuckDB reads it by its name
+        with connect() as con:
+            con.execute(
+                "create table knowledge as select item_id::varchar as item_id, keywords::varchar[] as keywords,"
+                " attributes::varchar[] as attributes, profile::varchar as profile, status::varchar as status from frame"
+            )
+            results.append(validate_knowledge(con, recipe, report))
+    assert broken(results[0]) == []
+    found = " ".join(broken(results[1]))
+    assert all(
+        sign in found for sign in ("unknown_status", "too_many", "too_long", "undeclared", "unique", "says something", "counts")
+    )
