@@ -21,14 +21,18 @@ class Dropout(nn.Module):
         super().__init__()
         self.threshold = round(rate * 256)
         self.generator = generator
+        self.part: tuple[int, int, int] | None = None
+        """First and last row, and how many the whole batch has, where this process sees a part: the mask is the whole's."""
         assert 0 <= self.threshold < 256
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x``, scaled so that its mean stays what it was."""
         if not self.training or self.threshold == 0:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
-        is_kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
+        start, stop, num_rows = self.part or (0, len(x), len(x))
+        count = x[:1].numel() * num_rows
+        words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
+        is_kept = words.view(torch.uint8)[:count].view(num_rows, *x.shape[1:])[start:stop] >= self.threshold
         return x * is_kept.to(x.dtype).mul_(256 / (256 - self.threshold))
 
 

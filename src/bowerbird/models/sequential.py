@@ -10,6 +10,7 @@ Shapes: B users, D width, N items of the catalogue, V items with a vector: those
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 from abc import abstractmethod
@@ -34,12 +35,14 @@ from bowerbird.models.features import known_rows
 from bowerbird.models.sequential_config import SequentialConfig
 from bowerbird.models.topk import Scores
 from bowerbird.training.batches import Batch, epoch_batches, num_batches
+from bowerbird.training.checkpoint import Checkpoint
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.losses import ItemLoss
 from bowerbird.training.negatives import Negatives
 from bowerbird.training.next_item import DescribedVectors, ItemVectors, SequenceNetwork, next_item_loss
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import hold_out, hold_out_by_time, last_states, ndcg
+from bowerbird.training.workers import Workers
 
 NUM_VALIDATIONS = 40
 UPDATE_SHARE, UPDATE_RATE = 0.05, 0.3  # of the targets of a full training, and of its learning rate
@@ -214,8 +217,27 @@ class SequentialModel(Model):
             network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
         return train(
-            network, batches, self._loss(counts_V, settings, generator), plan, validate=validate, report=self.on_validation
+            network,
+            batches,
+            self._loss(counts_V, settings, generator),
+            plan,
+            validate=validate,
+            report=self.on_validation,
+            checkpoint=self._checkpoint(sequences, settings, plan, generator, has_validation=validate is not None),
+            workers=Workers.here(generator),
         )
+
+    def _checkpoint(
+        self, sequences: Sequences, settings: SequentialConfig, plan: Plan, generator: torch.Generator, *, has_validation: bool
+    ) -> Checkpoint | None:
+        """Return where the training is kept; what it means is all that its weights depend on."""
+        if self.checkpoints is None:
+            return None
+        meaning = hashlib.sha256(f"{self.name} {self.seed} {settings!r} {plan!r} {self._num_event_types}".encode())
+        for column in (self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events):
+            meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
+        path = self.checkpoints / ("epochs.safetensors" if has_validation else "training.safetensors")
+        return Checkpoint(path, meaning=meaning.hexdigest(), generator=generator)
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn

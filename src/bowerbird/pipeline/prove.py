@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -180,10 +181,11 @@ def fit(run: Run, spec: Spec, cut: Cut, *, on_validation: Callable[[int, float],
         data, is_target = load_cut(run, cut)
         config = spec.config if spec.frozen is None else spec.frozen
         model = build_model(spec.name, seed=run.recipe.seed, **config)
-        model.on_validation = on_validation
+        model.on_validation, model.checkpoints = on_validation, run.home.cache / "checkpoints" / folder.name
         if model.foretells_targets:
             data = replace(data, labels=is_target.astype(np.float64))
         model.fit(data, items=load_items(run), users=load_users(run)).save(folder)
+        shutil.rmtree(model.checkpoints, ignore_errors=True)
     return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
 
 

@@ -75,7 +75,7 @@ def _tidy_run(folder: Path) -> bool:
 
 
 def _tidy_cache(cache: Path, horizon: datetime) -> int:
-    found = [path for kind in ("models", "results", "text") for path in (cache / kind).glob("*")]
+    found = [path for kind in ("models", "results", "checkpoints", "text") for path in (cache / kind).glob("*")]
     old = [path for path in found if path.stat().st_mtime < horizon.timestamp()]
     _delete(old)
     return len(old)

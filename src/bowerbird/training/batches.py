@@ -39,6 +39,11 @@ class Context:
     events: Tensor | None = None
     asked: Tensor | None = None
 
+    def rows(self, start: int, stop: int) -> Context:
+        """Take some of the rows."""
+        columns = (self.timestamps, self.events, self.asked)
+        return Context(self.lengths[start:stop], *(None if column is None else column[start:stop] for column in columns))
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -57,6 +62,12 @@ class Batch:
     tokens: Tensor
     places: Tensor
     context: Context
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Take some of the windows, as wide as they are here."""
+        width = self.tokens.shape[1] - 1
+        places = self.places[(self.places >= start * width) & (self.places < stop * width)] - start * width
+        return Batch(self.tokens[start:stop], places, self.context.rows(start, stop))
 
 
 def num_batches(windows: Windows, batch_tokens: int) -> int:

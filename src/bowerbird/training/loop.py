@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bowerbird.errors import TrainingError
+from bowerbird.training.checkpoint import Checkpoint, Epoch, Progress
 from bowerbird.training.plan import Plan
+from bowerbird.training.workers import Workers
 
 Network = TypeVar("Network", bound=nn.Module)
 AnyBatch = TypeVar("AnyBatch")
@@ -21,16 +23,11 @@ AnyBatch = TypeVar("AnyBatch")
 SOON, AVERAGE_EVERY = 100, 4
 """The running average moves at every step up to 100, then at every fourth, so much farther: a way through all weights less."""
 
+__all__ = ["Epoch", "best_epoch", "train", "validations_since_best"]
+
+ALONE = Workers()
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The mean loss of an epoch, and the validation after it where there was one."""
-
-    epoch: int
-    loss: float
-    validation: float | None = None
 
 
 def train(
@@ -41,6 +38,8 @@ def train(
     *,
     validate: Callable[[Network], float] | None = None,
     report: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    workers: Workers = ALONE,
 ) -> tuple[Network, list[Epoch]]:
     """Train ``network`` in place, and return the running average of its weights and one entry an epoch.
 
@@ -54,6 +53,10 @@ def train(
         Measures an average; larger is better.
     report
         Is told epoch and value of each validation; what it raises ends the training.
+    checkpoint
+        Keeps the training while it goes on; one that was killed goes on from there.
+    workers
+        The processes that train together.
 
     Raises
     ------
@@ -70,33 +73,54 @@ def train(
         next(network.parameters()).device,
         plan,
     )
-    curve: list[Epoch] = []
-    step = 0
-    for epoch in range(1, plan.num_epochs + 1):
-        sum_loss, num_targets = 0.0, 0
+    done = Progress() if checkpoint is None else checkpoint.read(network, average, optimizer)
+    if done.step:
+        logger.info("going on after step %d, epoch %d", done.step, len(done.curve) + 1)
+    while not done.is_done:
+        epoch = len(done.curve) + 1
         network.train()
-        for batch in batches():
-            step += 1
-            loss, num = batch_loss(network, batch)
-            value = _finite(loss, step, epoch)
+        for batch in _left(batches(), done.batch, checkpoint):
+            done.step, done.batch = done.step + 1, done.batch + 1
+            share, counts = workers.share(batch, network)
+            loss, value, num = workers.combine(*batch_loss(network, share), counts=counts)
+            _require_finite(value, done.step, epoch)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
+            workers.add_gradients(network)
             nn.utils.clip_grad_norm_(network.parameters(), plan.max_gradient_norm)
             for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate_at(step)
+                group["lr"] = plan.learning_rate_at(done.step)
             optimizer.step()
-            if step <= SOON or step % AVERAGE_EVERY == 0:
-                _move_average(average, network, plan.average_decay, step)
-            sum_loss += value * num
-            num_targets += num
+            if done.step <= SOON or done.step % AVERAGE_EVERY == 0:
+                _move_average(average, network, plan.average_decay, done.step)
+            done.sum_loss += value * num
+            done.num_targets += num
+            workers.agree()
+            if checkpoint is not None and workers.rank == 0 and checkpoint.is_due:
+                checkpoint.write(done, network, average, optimizer)
         is_measured = validate is not None and epoch % plan.validate_every == 0
-        curve.append(Epoch(epoch, sum_loss / num_targets, validate(average) if validate and is_measured else None))
-        logger.info("epoch %d of %d: loss %.4f, validation %s", epoch, plan.num_epochs, curve[-1].loss, curve[-1].validation)
-        if report is not None and (measured := curve[-1].validation) is not None:
-            report(epoch, measured)
-        if is_measured and validations_since_best(curve) >= plan.patience:
-            break
-    return average, curve
+        validation = validate(average) if validate and is_measured else None
+        done.curve.append(Epoch(epoch, done.sum_loss / done.num_targets, validation))
+        logger.info("epoch %d of %d: loss %.4f, validation %s", epoch, plan.num_epochs, done.curve[-1].loss, validation)
+        done.batch, done.sum_loss, done.num_targets = 0, 0.0, 0
+        done.is_done = epoch >= plan.num_epochs or (is_measured and validations_since_best(done.curve) >= plan.patience)
+        if checkpoint is not None and workers.rank == 0 and done.is_done:
+            checkpoint.write(done, network, average, optimizer)
+        if report is not None and validation is not None:
+            report(epoch, validation)
+    return average, done.curve
+
+
+def _left(batches: Iterable[AnyBatch], num_made: int, checkpoint: Checkpoint | None) -> Iterator[AnyBatch]:
+    """Yield the batches of an epoch that are still to be made."""
+    if checkpoint is not None:
+        checkpoint.begin_epoch()
+    left = iter(batches)
+    for _ in islice(left, num_made):
+        pass
+    if checkpoint is not None:
+        checkpoint.skipped()
+    yield from left
 
 
 def best_epoch(curve: list[Epoch]) -> int:
@@ -111,13 +135,11 @@ def validations_since_best(curve: list[Epoch]) -> int:
     return sum(point.validation is not None and point.epoch > best for point in curve)
 
 
-def _finite(loss: Tensor, step: int, epoch: int) -> float:
-    value = float(loss.detach())
+def _require_finite(value: float, step: int, epoch: int) -> None:
     if not math.isfinite(value):
         raise TrainingError(
             f"the loss is {value} in step {step}, epoch {epoch}", next_step="lower learning_rate, or look for the cause"
         )
-    return value
 
 
 @torch.no_grad()

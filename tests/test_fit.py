@@ -1,0 +1,153 @@
+"""A fit in two processes gives the loss curve of one; a worker that is killed goes on from the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from bowerbird.errors import MissingExtraError, RecipeError, SourceError
+from bowerbird.fit import main
+from bowerbird.models import load_model
+
+SETTINGS = {"num_epochs": 3, "embedding_size": 16, "num_blocks": 1, "dropout": 0.2, "batch_tokens": 64, "num_negatives": 20}
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bowerbird.training import checkpoint
+write, marker = checkpoint.Checkpoint.write, Path(sys.argv.pop(1))
+checkpoint.Checkpoint.is_due = property(lambda self: True)
+def written(self, progress, *rest):
+    write(self, progress, *rest)
+    if progress.step == 7 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.Checkpoint.write = written
+from bowerbird.fit import main
+main()
+"""
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"u{user}", f"i{(start + step) % 60}", pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(hours=step))
+        for user, (start, length) in enumerate(zip(rng.integers(60, size=60), rng.integers(2, 40, size=60), strict=True))
+        for step in range(length)
+    ]
+    path = tmp_path / "events.parquet"
+    pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).to_parquet(path)
+    return path
+
+
+def arguments(events: Path, out: Path, **more: object) -> list[str]:
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    options = [part for key, value in more.items() for part in (f"--{key}", str(value))]
+    return ["--model", "sasrec", "--events", str(events), "--out", str(out), *settings, *options]
+
+
+def torchrun(*command: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "BOWERBIRD_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", *command],
+        env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def curve(model: Path) -> list[float]:
+    return [point["loss"] for point in json.loads((model / "model.json").read_text(encoding="utf-8"))["curve"]]
+
+
+def assert_alike(model: Path, other: Path) -> None:
+    """Check that two fits differ by rounding alone."""
+    assert curve(model) == pytest.approx(curve(other), rel=1e-5)
+    mine, theirs = (load_file(folder / "arrays.safetensors") for folder in (model, other))
+    for name in mine:
+        if name.startswith("model.network."):
+            np.testing.assert_allclose(mine[name], theirs[name], rtol=0.01, atol=2e-3, err_msg=name)
+
+
+def test_one_process_fits_a_file(tmp_path: Path, events: Path) -> None:
+    main(arguments(events, tmp_path / "model", checkpoints=tmp_path / "kept"))
+    model = load_model(tmp_path / "model")
+    assert len(model.curve) == 3 and model.curve[-1].loss < model.curve[0].loss
+    assert (tmp_path / "kept" / "training.safetensors").is_file()
+
+
+def test_mistakes_are_told_with_the_next_step(tmp_path: Path, events: Path) -> None:
+    with pytest.raises(SourceError, match="there is no file"):
+        main(arguments(tmp_path / "absent.parquet", tmp_path / "model"))
+    with pytest.raises(RecipeError, match="did you mean 'dropout'"):
+        main([*arguments(events, tmp_path / "model"), "--set", "drop_out=0.1"])
+    with pytest.raises(SystemExit):
+        main([])
+
+
+def test_without_ray_the_error_names_the_extra(tmp_path: Path, events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"bowerbird\[distributed\]"):
+        main(arguments(events, tmp_path / "model", ray=2))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one_and_a_killed_worker_goes_on(tmp_path: Path, events: Path) -> None:
+    main(arguments(events, tmp_path / "one"))
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+
+    torchrun("-m", "bowerbird.fit", *arguments(events, tmp_path / "two"))
+    marker = tmp_path / "was killed"
+    torchrun(str(script), str(marker), *arguments(events, tmp_path / "killed", checkpoints=tmp_path / "kept"))
+
+    assert_alike(tmp_path / "two", tmp_path / "one")
+    assert marker.exists()
+    assert curve(tmp_path / "killed") == curve(tmp_path / "two"), "to the last bit"
+
+
+@pytest.mark.slow
+def test_workers_of_ray_give_the_curve_of_one_and_a_killed_one_goes_on(tmp_path: Path, events: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'bowerbird[distributed]'")
+    main(arguments(events, tmp_path / "one"))
+    marker, script = tmp_path / "was killed", tmp_path / "on_ray.py"
+    script.write_text(ON_RAY, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), str(marker), *arguments(events, tmp_path / "two", checkpoints=tmp_path / "kept", ray=2)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert marker.exists()
+    assert_alike(tmp_path / "two", tmp_path / "one")
+
+
+ON_RAY = """
+import sys
+from bowerbird import fit
+marker = sys.argv.pop(1)
+as_worker = fit._fit_as_worker
+def killed(content):
+    import os, signal
+    from pathlib import Path
+    from bowerbird.fit import Asked, fit_here
+    from bowerbird.training.checkpoint import Checkpoint
+    write = Checkpoint.write
+    Checkpoint.is_due = property(lambda self: True)
+    def written(self, progress, *rest):
+        write(self, progress, *rest)
+        if progress.step == 7 and not Path(marker).exists():
+            Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    Checkpoint.write = written
+    fit_here(Asked.model_validate(content))
+fit._fit_as_worker = killed
+fit.main()
+"""
