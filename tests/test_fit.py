@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
 
 from bowerbird.errors import MissingExtraError, RecipeError, SourceError
 from bowerbird.fit import main
 from bowerbird.models import load_model
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = {"num_epochs": 3, "embedding_size": 16, "num_blocks": 1, "dropout": 0.2, "batch_tokens": 64, "num_negatives": 20}
 KILLED = """
 import os, signal, sys
@@ -68,12 +71,15 @@ def curve(model: Path) -> list[float]:
 
 
 def assert_alike(model: Path, other: Path) -> None:
-    """Check that two fits differ by rounding alone."""
+    """Check that two fits differ by rounding alone, in the loss and in what they recommend.
+
+    Weights are not compared: where a gradient is 0 but for rounding (the keys' biases), Adam follows the rounding.
+    """
     assert curve(model) == pytest.approx(curve(other), rel=1e-5)
-    mine, theirs = (load_file(folder / "arrays.safetensors") for folder in (model, other))
-    for name in mine:
-        if name.startswith("model.network."):
-            np.testing.assert_allclose(mine[name], theirs[name], rtol=0.01, atol=2e-3, err_msg=name)
+    mine, theirs = (load_model(folder).recommend([f"u{user}" for user in range(60)], k=10) for folder in (model, other))
+    both = mine.merge(theirs, on=["user_id", "item_id"])
+    assert len(both) >= 0.99 * len(mine) > 0
+    assert both["score_x"].to_numpy() == pytest.approx(both["score_y"].to_numpy(), abs=0.01)
 
 
 def test_one_process_fits_a_file(tmp_path: Path, events: Path) -> None:
@@ -113,15 +119,30 @@ def test_two_processes_give_the_curve_of_one_and_a_killed_worker_goes_on(tmp_pat
     assert curve(tmp_path / "killed") == curve(tmp_path / "two"), "to the last bit"
 
 
+@pytest.fixture(scope="module")
+def python_with_ray(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An environment of its own over this one, with Ray: 240 MB that nothing else here needs."""
+    folder = tmp_path_factory.mktemp("ray") / "venv"
+    venv.create(folder, with_pip=True)
+    (folder / "lib" / "python3.11" / "site-packages" / "shared.pth").write_text(sysconfig.get_paths()["purelib"])
+    python = str(folder / "bin" / "python")
+    pin = re.search(r'"ray\[[a-z,]+\](==[0-9.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pin is not None
+    wanted = (f"ray{pin[1]}", "msgpack", "tensorboardX")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *wanted], check=True, timeout=200)
+    return python
+
+
 @pytest.mark.slow
-def test_workers_of_ray_give_the_curve_of_one_and_a_killed_one_goes_on(tmp_path: Path, events: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'bowerbird[distributed]'")
+def test_workers_of_ray_give_the_curve_of_one_and_a_killed_one_goes_on(
+    tmp_path: Path, events: Path, python_with_ray: str
+) -> None:
     main(arguments(events, tmp_path / "one"))
     marker, script = tmp_path / "was killed", tmp_path / "on_ray.py"
     script.write_text(ON_RAY, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script), str(marker), *arguments(events, tmp_path / "two", checkpoints=tmp_path / "kept", ray=2)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=240,
+        [python_with_ray, str(script), str(marker), *arguments(events, tmp_path / "two", checkpoints=tmp_path / "kept", ray=2)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

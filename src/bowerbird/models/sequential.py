@@ -233,7 +233,7 @@ class SequentialModel(Model):
         """Return where the training is kept; what it means is all that its weights depend on."""
         if self.checkpoints is None:
             return None
-        meaning = hashlib.sha256(f"{self.name} {self.seed} {settings!r} {plan!r} {self._num_event_types}".encode())
+        meaning = hashlib.sha256(f"{self.name} {self.seed} {settings!r} {plan!r} {self._event_types!r}".encode())
         for column in (self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events):
             meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
         path = self.checkpoints / ("epochs.safetensors" if has_validation else "training.safetensors")
