@@ -216,6 +216,8 @@ class SequentialModel(Model):
         if start is not None:
             network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
+        name = "update" if start is not None else "training" if validate is None else "epochs"
+        checkpoint = self._checkpoint(network, sequences, plan, generator, name=name)
         return train(
             network,
             batches,
@@ -223,21 +225,22 @@ class SequentialModel(Model):
             plan,
             validate=validate,
             report=self.on_validation,
-            checkpoint=self._checkpoint(sequences, settings, plan, generator, has_validation=validate is not None),
+            checkpoint=checkpoint,
             workers=Workers.here(generator),
         )
 
     def _checkpoint(
-        self, sequences: Sequences, settings: SequentialConfig, plan: Plan, generator: torch.Generator, *, has_validation: bool
+        self, network: SequenceNetwork, sequences: Sequences, plan: Plan, generator: torch.Generator, *, name: str
     ) -> Checkpoint | None:
-        """Return where the training is kept; what it means is all that its weights depend on."""
+        """Return where a training is kept; what it means is all that it depends on, the weights it begins with included."""
         if self.checkpoints is None:
             return None
-        meaning = hashlib.sha256(f"{self.name} {self.seed} {settings!r} {plan!r} {self._event_types!r}".encode())
-        for column in (self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events):
+        meaning = hashlib.sha256(f"{self.name} {self.seed} {self.config!r} {plan!r} {self._event_types!r}".encode())
+        columns = [self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events]
+        columns += [value.numpy() for value in (*network.state_dict().values(), *network.buffers())]
+        for column in columns:
             meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
-        path = self.checkpoints / ("epochs.safetensors" if has_validation else "training.safetensors")
-        return Checkpoint(path, meaning=meaning.hexdigest(), generator=generator)
+        return Checkpoint(self.checkpoints / f"{name}.safetensors", meaning=meaning.hexdigest(), generator=generator)
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
