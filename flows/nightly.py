@@ -48,6 +48,7 @@ Candidate = Literal[
     "sasrec",
     "slim",
     "tifu_knn",
+    "tiger",
     "two_stage",
     "two_tower",
     "user_knn",
@@ -96,6 +97,8 @@ def nightly(
         if asked.text is not None:
             texts.encode(run, asked.text)
         plan = proof.plan_windows(run)
+        if asked.text is not None and asked.text.semantic_ids is not None:
+            texts.make_semantic_ids(run, plan, asked.text.semantic_ids)
         contracts.features(run, proof.build_features(run, plan))
         return ended(run, settle(run, plan))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from prefect import get_run_logger
 
-from bowerbird.pipeline import session
+from bowerbird.pipeline import semantic_ids, session
 from bowerbird.pipeline import texts as encoding
+from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.run import Run
-from bowerbird.recipe_text import ItemTexts
+from bowerbird.recipe_text import ItemTexts, SemanticIdsConfig
+from tasks import artifacts
 from tasks.policies import retried
 
 
@@ -19,3 +21,12 @@ def encode(run: Run, config: ItemTexts) -> None:
     get_run_logger().info(
         "%(texts)d texts by %(encoder)s, %(encoded)d of them encoded anew, %(without_text)d items without", report
     )
+
+
+@retried("Make the semantic ids")
+def make_semantic_ids(run: Run, plan: Plan, config: SemanticIdsConfig) -> None:
+    """Give each item its codes, and show whether later items are like the earlier ones."""
+    with session.timed(run, "semantic_ids"):
+        report = semantic_ids.make_semantic_ids(run, plan, config)
+    artifacts.show_table(run, "semantic-ids", semantic_ids.by_level(report), semantic_ids.in_words(report))
+    get_run_logger().info(semantic_ids.in_words(report))

@@ -13,6 +13,15 @@ from bowerbird.recipe_values import Section, Text, require_known
 ENDPOINT = "endpoint:"
 
 
+class SemanticIdsConfig(Section):
+    """How many codes an item gets, and from how many each is chosen; see ``bowerbird.text.semantic_ids``."""
+
+    num_levels: Annotated[int, Field(ge=1, le=8)] = 3
+    """Codes of an item."""
+    num_codes: Annotated[int, Field(ge=2, le=4096)] = 256
+    """The most codes of a level; a quarter of the number of items where that is less."""
+
+
 class ItemTexts(Section):
     """How items are put into words, and who reads them."""
 
@@ -25,6 +34,9 @@ class ItemTexts(Section):
     """Longer texts are cut here, once HTML is stripped; an encoder may read less of it."""
     fallback: Literal["error", "none"] = "error"
     """What happens where the encoder is not installed or does not answer: the run ends, or goes on without vectors."""
+
+    semantic_ids: SemanticIdsConfig | None = None
+    """Items get semantic ids made of their vectors: categories to models that read descriptions; without it they get none."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[split]": schema.Split,
     "[models.search]": schema.Search,
     "[text]": recipe_text.ItemTexts,
+    "[text.semantic_ids]": recipe_text.SemanticIdsConfig,
     "[rules]": recipe_rules.Rules,
     "[[rules.pins]]": recipe_rules.Pin,
     "[[rules.quotas]]": recipe_rules.Quota,
@@ -85,7 +86,8 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 def test_no_section_of_the_schema_is_left_out() -> None:
     kinds = {
         kind
-        for kind in {**vars(schema), **vars(recipe_rules), **vars(recipe_values), **vars(recipe_knowledge)}.values()
+        for module in (schema, recipe_rules, recipe_text, recipe_values, recipe_knowledge)
+        for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, schema.Section)
     }
     assert {kind for kind in kinds - {schema.Section} if own_fields(kind)} == set(HEADINGS.values())

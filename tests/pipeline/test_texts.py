@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bowerbird.errors import RecipeError
@@ -13,6 +14,7 @@ from bowerbird.pipeline import prove, texts
 from bowerbird.pipeline.prepare import Cut, load_items
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
+from bowerbird.pipeline.semantic_ids import shelves
 from bowerbird.pipeline.session import ingest_source, session
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
@@ -100,3 +102,31 @@ def test_texts_need_a_catalogue() -> None:
     source = shop_recipe().source.model_dump(mode="json", exclude={"items"}, exclude_none=True)
     with pytest.raises(RecipeError, match=r"needs \[source.items\]"):
         shop_recipe(source=source, text={})
+
+
+def test_semantic_ids_are_made_of_early_items_reach_models_and_stand_in_manifest_report_and_shelves(
+    home: Home, source: Path, counting: CountingEncoder
+) -> None:
+    recipe = worded(semantic_ids={"num_levels": 2, "num_codes": 4}).model_copy(update={"models": worded().models[:1]})
+    outcome = run_all(home, recipe, source)
+    folder = home.runs / outcome["run_id"]
+    about = read_json(folder / "manifest.json")["semantic_ids"]
+    assert 0 < about["figures"]["num_items"] <= NUM_ITEMS
+    assert about["figures"]["num_items"] + about["drift"]["num_items"] == NUM_ITEMS
+    assert "Semantic ids of" in (folder / "report.html").read_text(encoding="utf-8")
+    words = pd.read_parquet(folder / "semantic_ids.parquet")["semantic_id"]
+    assert {word[:2] for cell in words for word in cell} <= {"0:", "1:"}
+    similar = pd.read_parquet(folder / "similar_items.parquet")
+    assert (similar["item_id"] != similar["similar_item_id"]).all() and (similar["score"] >= 1).all()
+
+
+def test_a_shelf_holds_the_longest_common_prefix_first_then_the_nearest() -> None:
+    ids, codes = pd.Series(list("abcde")), np.asarray([[0, 0], [0, 1], [0, 0], [1, 0], [0, 1]])
+    vectors = np.asarray([[1, 0], [1, 0.1], [0, 1], [1, 0], [1, 0.2]])
+    may_stand = np.asarray([True, True, True, True, True])
+    found = shelves(ids, codes, vectors, asked=np.asarray([0, 3]), may_stand_N=may_stand, k=3)
+    assert found["similar_item_id"].tolist() == ["c", "b", "e"]  # d shares no first code with anything
+    assert found["score"].tolist() == pytest.approx([2.5, 1 + (1 + 1.01**-0.5) / 2, 1 + (1 + 1.04**-0.5) / 2])
+    may_stand[2] = False
+    found = shelves(ids, codes, vectors, asked=np.asarray([0]), may_stand_N=may_stand, k=1)
+    assert found["similar_item_id"].tolist() == ["b"]

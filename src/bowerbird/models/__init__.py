@@ -39,6 +39,7 @@ MODELS = {
     "sasrec": "Sasrec",
     "slim": "Slim",
     "tifu_knn": "TifuKnn",
+    "tiger": "Tiger",
     "two_stage": "TwoStage",
     "two_tower": "TwoTower",
     "user_knn": "UserKnn",
@@ -49,6 +50,7 @@ CONFIGS = {
     "gru4rec": ("bowerbird.models.gru4rec_config", "Gru4recConfig"),
     "neural_cf": ("bowerbird.models.neural_cf_config", "NeuralCfConfig"),
     "sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig"),
+    "tiger": ("bowerbird.models.tiger_config", "TigerConfig"),
     "two_tower": ("bowerbird.models.two_tower_config", "TwoTowerConfig"),
 }
 """Settings that lie apart from a model whose module takes seconds to import."""

@@ -16,7 +16,7 @@ from bowerbird.columns import ITEM_ID, STATUS, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
 from bowerbird.evaluation import protocol
-from bowerbird.pipeline.run import KNOWLEDGE, TEXTS, Run, open_database
+from bowerbird.pipeline.run import KNOWLEDGE, SEMANTIC_IDS, TEXTS, Run, open_database
 from bowerbird.recipe import Target
 from bowerbird.store.runs import write_json
 from bowerbird.store.tables import relation
@@ -81,10 +81,10 @@ def load_cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_]]:
 
 
 def load_items(run: Run) -> pd.DataFrame | None:
-    """Read the catalogue, with what a run has made of it by now: knowledge, and vectors of texts. None where there is none."""
+    """Read the catalogue, with what a run has made of it by now: knowledge, vectors and codes of texts. None where there is none."""
     with reading(run) as con:
         items: pd.DataFrame = con.execute("select * from items order by item_id").df()
-    for name in (KNOWLEDGE, TEXTS):
+    for name in (KNOWLEDGE, TEXTS, SEMANTIC_IDS):
         path = run.folder / name
         if path.exists() and len(items):
             made = pd.read_parquet(path).drop(columns=STATUS, errors="ignore")

@@ -32,7 +32,7 @@ from bowerbird.pipeline.prepare import (
     reading,
     window_folder,
 )
-from bowerbird.pipeline.run import Run, digest, environment, knowledge_digest, texts_report
+from bowerbird.pipeline.run import Run, digest, environment, knowledge_digest, semantic_ids_report, texts_report
 from bowerbird.ranking.lists import ListMaker
 from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
@@ -202,7 +202,7 @@ def fit_key(run: Run, spec: Spec, cut: Cut) -> str:
     meaning = [recipe.source.model_dump(mode="json"), recipe.target and recipe.target.model_dump(mode="json")]
     model = [spec.name, spec.config if spec.frozen is None else spec.frozen, recipe.seed]
     about = texts_report(run)
-    texts = about and [recipe.text and recipe.text.model_dump(mode="json"), about["identity"]]
+    texts = about and [recipe.text and recipe.text.model_dump(mode="json"), about["identity"], semantic_ids_report(run)]
     return digest([data, meaning, knowledge_digest(run), texts, model, cut.model_dump(), environment()])
 
 

@@ -21,7 +21,17 @@ from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
-from bowerbird.pipeline.run import MODEL, Run, code_commit, environment, inputs_digest, knowledge_digest, texts_report
+from bowerbird.pipeline.run import (
+    MODEL,
+    Run,
+    code_commit,
+    environment,
+    inputs_digest,
+    knowledge_digest,
+    semantic_ids_report,
+    texts_report,
+)
+from bowerbird.pipeline.semantic_ids import add_shelves
 from bowerbird.pipeline.show import item_titles
 from bowerbird.pipeline.written import Speaker
 from bowerbird.ranking.evidence import evidence
@@ -75,6 +85,7 @@ def prepare_lists(run: Run, refitted: Fitted, plan: Plan, verdict: Verdict) -> P
     if speaker is not None:
         speaker.report()
     _write_similar_items(model, run.folder / SIMILAR, k=k, allowed=allowed)
+    add_shelves(run, run.folder / SIMILAR, k=k, allowed=allowed)
     kept = run.folder / MODEL
     if not kept.exists():
         shutil.copytree(refitted.folder, kept)
@@ -157,6 +168,7 @@ def write_manifest(run: Run, prepared: Prepared, verdict: Verdict) -> Path:
             "recipe_digest": run.recipe.digest(),
             "model": prepared.spec.model_dump(mode="json"),
             "texts": texts_report(run),
+            "semantic_ids": semantic_ids_report(run),
             "seed": run.recipe.seed,
             "commit": code_commit(),
             "environment": environment(),

@@ -31,6 +31,7 @@ PACKAGES = (
 SECONDS = "seconds.json"
 TEXTS, TEXTS_REPORT = "texts.parquet", "texts.json"
 KNOWLEDGE, KNOWLEDGE_REPORT = "knowledge.parquet", "knowledge.json"
+SEMANTIC_IDS, SEMANTIC_IDS_REPORT = "semantic_ids.parquet", "semantic_ids.json"
 MODEL = "model"
 """Folder of a run's model, fitted on all events."""
 
@@ -111,6 +112,12 @@ def texts_report(run: Run) -> dict[str, Any] | None:  # Any: JSON
 def knowledge_digest(run: Run) -> str | None:
     """Return the checksum of what a language model has written of items; None where the recipe asks for nothing."""
     return str(read_json(run.folder / KNOWLEDGE_REPORT)["digest"]) if run.recipe.knowledge is not None else None
+
+
+def semantic_ids_report(run: Run) -> dict[str, Any] | None:  # Any: JSON
+    """Return the figures of the run's semantic ids, and whether items have drifted; None where there are none."""
+    path = run.folder / SEMANTIC_IDS_REPORT
+    return dict(read_json(path)) if path.exists() else None
 
 
 def digest(content: object) -> str:

@@ -16,7 +16,8 @@ from bowerbird.models import check_config
 from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
-from bowerbird.pipeline.run import Run, code_commit, environment
+from bowerbird.pipeline.run import Run, code_commit, environment, semantic_ids_report
+from bowerbird.pipeline.semantic_ids import in_words
 from bowerbird.pipeline.session import ingest_report, outcome_of
 from bowerbird.pipeline.show import item_titles
 from bowerbird.report import content as report
@@ -92,7 +93,7 @@ def _content(
     examples: tuple[report.ExampleUser, ...],
 ) -> report.ReportContent:
     ingest = ingest_report(run)
-    present = current(run.home)
+    present, ids = current(run.home), semantic_ids_report(run)
     shown = None
     if told["outcome"] == "published" and present is not None and prepared is not None:
         shown = report.Published(
@@ -106,7 +107,7 @@ def _content(
         facts=_facts(run, told, plan),
         outcome=told["outcome"],
         sentence=told["sentence"],
-        notes=(told["note"],) if "note" in told else (),
+        notes=(*((told["note"],) if "note" in told else ()), *((in_words(ids),) if ids is not None else ())),
         published=shown,
         tables=tuple(_table(name, ingest) for name in ingest.tables),
         days=_days(run),
