@@ -171,6 +171,7 @@ class Tiger(Model):
     name: ClassVar[str] = "tiger"
     Config: ClassVar[type[ModelConfig]] = TigerConfig
     config: TigerConfig
+    _network: TigerNetwork | None = None
 
     def _fit(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
         if items is not None:
@@ -238,7 +239,7 @@ class Tiger(Model):
             yield rows, self._network.encode(items_BL)[torch.arange(len(rows)), context.lengths - 1]
 
     def _arrays(self) -> Arrays:
-        state = {} if self._network is None else self._network.state_dict()
+        state: dict[str, Tensor] = {} if self._network is None else self._network.state_dict()
         return {"codes": self._codes_NC} | {f"network.{name}": value.float().numpy() for name, value in state.items()}
 
     def _restore(self, arrays: Arrays) -> None:

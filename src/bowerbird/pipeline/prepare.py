@@ -81,7 +81,7 @@ def load_cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_]]:
 
 
 def load_items(run: Run) -> pd.DataFrame | None:
-    """Read the catalogue, with what a run has made of it by now: knowledge, vectors and codes of texts. None where there is none."""
+    """Read the catalogue, with what a run has made of it by now: knowledge, vectors, codes. None where there is none."""
     with reading(run) as con:
         items: pd.DataFrame = con.execute("select * from items order by item_id").df()
     for name in (KNOWLEDGE, TEXTS, SEMANTIC_IDS):
