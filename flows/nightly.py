@@ -28,6 +28,7 @@ RecipeName = Literal[
 Candidate = Literal[
     "nominee",
     "als",
+    "bert4rec",
     "blend",
     "bpr",
     "content",
@@ -36,6 +37,7 @@ Candidate = Literal[
     "ease",
     "esasrec",
     "gru4rec",
+    "hstu",
     "item_knn",
     "linear_svm",
     "naive_bayes",

@@ -1,11 +1,11 @@
-"""Attention that looks back only, and dropout from one's own generator."""
+"""Attention that looks back only or everywhere, and dropout from one's own generator."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from bowerbird.layers.attention import Block, CausalAttention, Dropout
+from bowerbird.layers.attention import Attention, Block, Dropout
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -24,11 +24,22 @@ def test_a_later_place_never_changes_an_earlier_one(num_heads: int) -> None:
 
 
 def test_attention_is_the_formula() -> None:
-    attention = CausalAttention(4, num_heads=1)
+    attention = Attention(4, num_heads=1)
     x_LD = torch.randn(3, 4, generator=seeded())
     queries, keys, values = attention.query_key_value(x_LD).chunk(3, dim=-1)
     scores = (queries @ keys.T / 2).masked_fill(torch.ones(3, 3).triu(1).bool(), -torch.inf)
     torch.testing.assert_close(attention(x_LD[None])[0], attention.out(scores.softmax(-1) @ values))
+
+
+def test_attention_both_ways_reads_every_place_but_padding() -> None:
+    block = Block(8, num_heads=2, dropout=0.0, generator=seeded(), is_causal=False)
+    x_BLD = torch.randn(2, 6, 8, generator=seeded())
+    is_real_BL = torch.arange(6) < torch.tensor([[4], [4]])
+    changed_BLD = x_BLD.clone()
+    changed_BLD[:, 4:] = 9.0
+    torch.testing.assert_close(block(x_BLD, is_real_BL)[:, :4], block(changed_BLD, is_real_BL)[:, :4])
+    torch.testing.assert_close(block(x_BLD, is_real_BL)[:, :4], block(x_BLD[:, :4]))
+    assert not torch.allclose(block(x_BLD)[:, :4], block(changed_BLD)[:, :4])
 
 
 def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:

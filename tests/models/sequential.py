@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,8 +30,8 @@ def next_items(model: Model, history: list[int]) -> list[int]:
 class SequentialConformance(ModelConformance):
     """The suite, on one thread: such small products are slower on two, on a busy machine by far."""
 
-    epochs_of_circle = 30
-    """After how many epochs the circle is known by heart."""
+    settings_of_circle: ClassVar[dict[str, float]] = {"num_epochs": 15, "learning_rate": 0.01}
+    """With which the circle is known by heart."""
 
     @pytest.fixture(autouse=True, scope="class")
     def one_thread(self) -> Iterator[None]:
@@ -50,7 +50,7 @@ class SequentialConformance(ModelConformance):
         return model
 
     def test_a_user_who_was_not_there_in_training_is_served_from_the_history(self) -> None:
-        model = self.trained(num_epochs=self.epochs_of_circle)
+        model = self.trained(**self.settings_of_circle)
         assert next_items(model, [4, 5, 6])[0] == 7
         assert next_items(model, [9])[0] == 0
 
@@ -82,8 +82,8 @@ class SequentialConformance(ModelConformance):
         np.testing.assert_allclose(model.score(pairs, history=history), np.concatenate(single), rtol=1e-6)
 
     def test_it_learns_by_another_loss_as_well(self) -> None:
-        model = self.trained(loss="gbce", num_negatives=8, num_epochs=self.epochs_of_circle)
-        assert next_items(model, [4, 5, 6])[0] == 7
+        model = self.trained(loss="gbce", num_negatives=8, **self.settings_of_circle)
+        assert next_items(model, [step % 10 for step in range(4, 15)])[0] == 5
 
     def test_event_types_and_time_gaps_are_read(self) -> None:
         frame = circle().assign(event=lambda frame: np.where(frame["timestamp"] % 2, "view", "buy"))

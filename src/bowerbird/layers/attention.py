@@ -1,4 +1,4 @@
-"""Causal self-attention and the pre-norm block around it (Vaswani et al. 2017; pre-norm: Xiong et al. 2020).
+"""Self-attention and the pre-norm block around it (Vaswani et al. 2017; pre-norm: Xiong et al. 2020).
 
 Shapes: B sequences, L places, D width, H heads, K width of a head.
 """
@@ -36,25 +36,29 @@ class Dropout(nn.Module):
         return x * is_kept.to(x.dtype).mul_(256 / (256 - self.threshold))
 
 
-class CausalAttention(nn.Module):
-    """Each place reads itself and the places before it, by torch's fused kernel.
+class Attention(nn.Module):
+    """Each place reads itself and the places before it, or all places, by torch's fused kernel.
 
     There is no dropout on the attention weights: with it the fused CPU kernel cannot be used.
     """
 
-    def __init__(self, width: int, *, num_heads: int) -> None:
+    def __init__(self, width: int, *, num_heads: int, is_causal: bool = True) -> None:
         super().__init__()
         assert width % num_heads == 0
         self.num_heads = num_heads
+        self.is_causal = is_causal
         self.query_key_value = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        """Return [B, L, D]."""
+    def forward(self, x_BLD: Tensor, is_real_BL: Tensor | None = None) -> Tensor:
+        """Return [B, L, D]; where all places are read, ``is_real_BL`` says which are no padding (all, if it is None)."""
         rows, length, width = x_BLD.shape
         joint_3BHLK = self.query_key_value(x_BLD).view(rows, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         queries_BHLK, keys_BHLK, values_BHLK = joint_3BHLK.unbind(0)
-        read_BHLK = functional.scaled_dot_product_attention(queries_BHLK, keys_BHLK, values_BHLK, is_causal=True)
+        is_read = None if is_real_BL is None else is_real_BL[:, None, None, :]
+        read_BHLK = functional.scaled_dot_product_attention(
+            queries_BHLK, keys_BHLK, values_BHLK, attn_mask=is_read, is_causal=self.is_causal
+        )
         mixed: Tensor = self.out(read_BHLK.transpose(1, 2).reshape(rows, length, width))
         return mixed
 
@@ -62,18 +66,27 @@ class CausalAttention(nn.Module):
 class Block(nn.Module):
     """Attention and a feed-forward net, each added to what it reads: ``x + f(norm(x))``."""
 
-    def __init__(self, width: int, *, num_heads: int, dropout: float, generator: torch.Generator, expansion: int = 1) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        num_heads: int,
+        dropout: float,
+        generator: torch.Generator,
+        expansion: int = 1,
+        is_causal: bool = True,
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, num_heads=num_heads)
+        self.attention = Attention(width, num_heads=num_heads, is_causal=is_causal)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.wider = nn.Linear(width, expansion * width)
         self.narrower = nn.Linear(expansion * width, width)
         self.dropout = Dropout(dropout, generator=generator)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        """Return [B, L, D]."""
-        x_BLD = x_BLD + self.dropout(self.attention(self.attention_norm(x_BLD)))
+    def forward(self, x_BLD: Tensor, is_real_BL: Tensor | None = None) -> Tensor:
+        """Return [B, L, D]; see ``Attention``."""
+        x_BLD = x_BLD + self.dropout(self.attention(self.attention_norm(x_BLD), is_real_BL))
         wide = self.dropout(functional.relu(self.wider(self.feed_forward_norm(x_BLD))))
         out_BLD: Tensor = x_BLD + self.dropout(self.narrower(wide))
         return out_BLD

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bowerbird.layers.attention import CausalAttention, Dropout
+from bowerbird.layers.attention import Attention, Dropout
 
 EXPANSION = 4
 
@@ -23,7 +23,7 @@ class GatedBlock(nn.Module):
     def __init__(self, width: int, *, num_heads: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = CausalAttention(width, num_heads=num_heads)
+        self.attention = Attention(width, num_heads=num_heads)
         self.attention_gate = nn.Linear(width, width)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.wider = nn.Linear(width, 2 * EXPANSION * width, bias=False)  # W_1 and W_2 in one product

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "als": "Als",
+    "bert4rec": "Bert4rec",
     "blend": "Blend",
     "bpr": "Bpr",
     "content": "Content",
@@ -27,6 +28,7 @@ MODELS = {
     "ease": "Ease",
     "esasrec": "Esasrec",
     "gru4rec": "Gru4rec",
+    "hstu": "Hstu",
     "item_knn": "ItemKnn",
     "linear_svm": "LinearSvm",
     "naive_bayes": "NaiveBayes",
@@ -46,8 +48,10 @@ MODELS = {
 }
 
 CONFIGS = {
+    "bert4rec": ("bowerbird.models.bert4rec_config", "Bert4recConfig"),
     "esasrec": ("bowerbird.models.esasrec_config", "EsasrecConfig"),
     "gru4rec": ("bowerbird.models.gru4rec_config", "Gru4recConfig"),
+    "hstu": ("bowerbird.models.hstu_config", "HstuConfig"),
     "neural_cf": ("bowerbird.models.neural_cf_config", "NeuralCfConfig"),
     "sasrec": ("bowerbird.models.sasrec_config", "SasrecConfig"),
     "tiger": ("bowerbird.models.tiger_config", "TigerConfig"),

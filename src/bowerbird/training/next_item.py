@@ -1,12 +1,14 @@
 """What foretells the next item of a sequence: the network's ways in, and the loss of a batch of windows.
 
-Shapes: B windows, L targets of the longest window, T targets of all, I items, D width, K negatives, V items with a vector.
+Shapes: B windows, L targets of the longest window, S = L + 1 tokens of it, T targets of all, I items, D width, K negatives,
+V items with a vector.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -133,20 +135,39 @@ def next_item_loss(
     network: SequenceNetwork, batch: Batch, *, loss: ItemLoss, negatives: Negatives, generator: torch.Generator
 ) -> tuple[Tensor, int]:
     """Return the mean loss of a batch's targets, and their number; padding is dropped before it is scored."""
-    targets_T = batch.tokens[:, 1:].flatten()[batch.places]
+    targets_T = batch.places + batch.places // (batch.tokens.shape[1] - 1) + 1  # in [B * (L + 1)], one place after what is read
+
+    def states(vectors_BSD: Tensor) -> Tensor:
+        return network.states(vectors_BSD[:, :-1], batch.context).flatten(0, 1)[batch.places]
+
+    return item_loss(network, batch.tokens, targets_T, states, loss=loss, negatives=negatives, generator=generator)
+
+
+def item_loss(
+    network: SequenceNetwork,
+    tokens_BS: Tensor,
+    places_T: Tensor,
+    states: Callable[[Tensor], Tensor],
+    *,
+    loss: ItemLoss,
+    negatives: Negatives,
+    generator: torch.Generator,
+) -> tuple[Tensor, int]:
+    """Return the mean loss of the items at ``places_T`` of the flattened tokens, and their number.
+
+    ``states`` makes of the vectors of all tokens [B, S, D] what is expected at each of those places [T, D].
+    """
+    targets_T = tokens_BS.flatten()[places_T]
     if negatives.takes_all:
-        states_TD = network.states(network.items(batch.tokens[:, :-1]), batch.context).flatten(0, 1)[batch.places]
-        return loss.of_all(states_TD, network.items.all(), network.biases, targets_T), len(targets_T)
+        return loss.of_all(states(network.items(tokens_BS)), network.items.all(), network.biases, targets_T), len(targets_T)
     drawn_K, log_expected = negatives.draw(targets_T, generator)
-    rows, width = batch.tokens.shape
+    num_tokens = tokens_BS.numel()
     # One look-up for what is read, the targets and the negatives: its gradient is as large as the catalogue.
-    vectors_ID = network.items(torch.cat([batch.tokens.flatten(), drawn_K]))
-    vectors_BSD, drawn_KD = vectors_ID[: rows * width].view(rows, width, -1), vectors_ID[rows * width :]
-    states_TD = network.states(vectors_BSD[:, :-1], batch.context).flatten(0, 1)[batch.places]
-    vectors_TD = vectors_BSD[:, 1:].flatten(0, 1)[batch.places]
+    vectors_ID = network.items(torch.cat([tokens_BS.flatten(), drawn_K]))
+    states_TD = states(vectors_ID[:num_tokens].view(*tokens_BS.shape, -1))
     value = loss.of_drawn(
-        (states_TD * vectors_TD).sum(dim=1) + network.biases[targets_T],
-        torch.addmm(network.biases[drawn_K], states_TD, drawn_KD.T),
+        (states_TD * vectors_ID[places_T]).sum(dim=1) + network.biases[targets_T],
+        torch.addmm(network.biases[drawn_K], states_TD, vectors_ID[num_tokens:].T),
         hits(targets_T, drawn_K),
         log_expected=log_expected,
         num_items=len(network.biases),
