@@ -129,3 +129,22 @@ def test_the_best_epoch_may_have_a_validation_below_0() -> None:
     curve = [Epoch(1, 1.0, -0.7), Epoch(2, 0.9, -0.5), Epoch(3, 0.8, -0.5), Epoch(4, 0.7, -0.6)]
     assert best_epoch(curve) == 2
     assert validations_since_best(curve) == 2
+
+
+def test_on_a_plateau_the_rate_is_halved_after_each_validation_that_is_no_better() -> None:
+    plan = replace(PLAN, schedule="plateau")
+    assert plan.drops([0.1, 0.3, 0.2, None, 0.3, 0.4]) == [3, 5]
+    assert replace(plan, drop_epochs=(2, 9)).drops([None] * 5) == [2]
+    assert replace(plan, schedule="constant").drops([0.3, 0.2]) == []
+
+
+def test_a_frozen_plateau_gives_the_losses_of_the_one_that_was_found() -> None:
+    plan = replace(PLAN, schedule="plateau", num_epochs=6, patience=9)
+    values = iter([0.1, 0.3, 0.2, 0.3, 0.9, 0.9])
+    _, found = run(plan, validate=lambda network: next(values))
+    _, frozen = run(replace(plan, drop_epochs=(3, 4)))
+    _, constant = run(replace(plan, schedule="constant"))
+    losses, again, others = ([point.loss for point in curve] for curve in (found, frozen, constant))
+    assert losses == again
+    assert losses[:3] == others[:3]
+    assert losses[3] != others[3]

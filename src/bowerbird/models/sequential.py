@@ -93,8 +93,9 @@ class SequentialModel(Model):
         self.curve, self._trained = [], None
         self._known = known.select(self._vocabulary) if known.is_known.any() else None
         if settings.num_epochs is None:
-            settings = settings.model_copy(update={"num_epochs": self._find_num_epochs(sequences, settings)})
-        self._settings = settings
+            num_epochs, drops = self._find_num_epochs(sequences, settings)
+            settings = settings.model_copy(update={"num_epochs": num_epochs, "drop_epochs": drops})
+        self._settings = settings.model_copy(update={"drop_epochs": settings.drop_epochs or ()})
         if sequences.num_targets == 0:
             logger.info("no user has two events with evidence: %s has no order to learn from, popular items stand in", self.name)
             return
@@ -176,19 +177,32 @@ class SequentialModel(Model):
             events = code_of[past.events]
         return Sequences(token_of_N[past.items], past.indptr, past.timestamps, events)
 
-    def _find_num_epochs(self, sequences: Sequences, settings: SequentialConfig) -> int:
-        """Train without some events of some users, and return the epoch after which those were foretold best."""
+    def _find_num_epochs(self, sequences: Sequences, settings: SequentialConfig) -> tuple[int, tuple[int, ...]]:
+        """Train without some events of some users; return the epoch that foretold those best, and drops until then."""
         generator = torch.Generator().manual_seed(self.seed)
         parted = hold_out_by_time(sequences, generator=generator) if settings.validation == "time" else None
         rest, held_out = parted or hold_out(sequences, generator=generator)
         max_epochs = settings.max_epochs or 1
         if len(held_out.targets) == 0:
             logger.info("no user has three events with evidence: nothing to hold out, %d epochs it is", max_epochs)
-            return max_epochs
+            return max_epochs, ()
         validate = partial(ndcg, held_out=held_out, max_length=settings.max_length or 1)
         _, epochs = self._train(rest, settings, max_epochs, validate=validate)
         self.curve = [Curve(epoch=point.epoch, loss=point.loss, validation=point.validation) for point in epochs]
-        return best_epoch(epochs)
+        best, validations = best_epoch(epochs), [point.validation for point in epochs]
+        return best, tuple(self._plan(rest, settings, max_epochs).drops(validations[: best - 1]))
+
+    def _plan(self, sequences: Sequences, settings: SequentialConfig, num_epochs: int, *, rate: float = 1) -> Plan:
+        return Plan(
+            num_epochs=num_epochs,
+            steps_an_epoch=num_batches(cut_windows(sequences, settings.max_length or 1), settings.batch_tokens or 1),
+            learning_rate=settings.learning_rate * rate,
+            schedule=settings.schedule,
+            drop_epochs=settings.drop_epochs,
+            weight_decay=settings.weight_decay,
+            patience=settings.patience,
+            validate_every=max(1, num_epochs // NUM_VALIDATIONS),
+        )
 
     def _train(
         self,
@@ -203,15 +217,7 @@ class SequentialModel(Model):
         generator = torch.Generator().manual_seed(self.seed)
         counts_V = np.bincount(sequences.items, minlength=len(self._vocabulary))
         max_length, batch_tokens = settings.max_length or 1, settings.batch_tokens or 1
-        plan = Plan(
-            num_epochs=num_epochs,
-            steps_an_epoch=num_batches(cut_windows(sequences, max_length), batch_tokens),
-            learning_rate=settings.learning_rate * (1 if start is None else UPDATE_RATE),
-            schedule=settings.schedule,
-            weight_decay=settings.weight_decay,
-            patience=settings.patience,
-            validate_every=max(1, num_epochs // NUM_VALIDATIONS),
-        )
+        plan = self._plan(sequences, settings, num_epochs, rate=1 if start is None else UPDATE_RATE)
         network = self._fresh(counts_V, settings, generator)
         if start is not None:
             network.take_over(*start)

@@ -39,8 +39,10 @@ class SequentialConfig(TowerConfig):
     """About how many targets a batch has."""
     learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Of AdamW, after a warm-up of at most 100 steps."""
-    schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
-    """What becomes of the learning rate until the last epoch."""
+    schedule: Literal["constant", "linear", "cosine", "step", "plateau"] = "constant"
+    """What becomes of the learning rate until the last epoch; ``plateau`` halves it when a validation is no better."""
+    drop_epochs: tuple[int, ...] | None = None
+    """Of ``plateau``: after which epochs it is halved. None: found with the number of epochs."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)
     """Of AdamW."""
     num_epochs: int | None = Field(default=None, ge=1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bowerbird.errors import TrainingError
 from bowerbird.training.checkpoint import Checkpoint, Epoch, Progress
-from bowerbird.training.plan import Plan
+from bowerbird.training.plan import STEP_FACTOR, Plan
 from bowerbird.training.workers import Workers
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -78,6 +78,7 @@ def train(
         logger.info("going on after step %d, epoch %d", done.step, len(done.curve) + 1)
     while not done.is_done:
         epoch = len(done.curve) + 1
+        drop = STEP_FACTOR ** len(plan.drops([point.validation for point in done.curve]))
         network.train()
         for batch in _left(batches(), done.batch, checkpoint):
             done.step, done.batch = done.step + 1, done.batch + 1
@@ -89,7 +90,7 @@ def train(
             workers.add_gradients(network)
             nn.utils.clip_grad_norm_(network.parameters(), plan.max_gradient_norm)
             for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate_at(done.step)
+                group["lr"] = plan.learning_rate_at(done.step) * drop
             optimizer.step()
             if done.step <= SOON or done.step % AVERAGE_EVERY == 0:
                 _move_average(average, network, plan.average_decay, done.step)

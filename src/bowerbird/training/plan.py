@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 Optimizer = Literal["adamw", "adam", "sgd"]
-Schedule = Literal["constant", "linear", "cosine", "step"]
+Schedule = Literal["constant", "linear", "cosine", "step", "plateau"]
 STEP_FACTOR, NUM_STEPS = 0.5, 4
 
 
@@ -27,6 +28,8 @@ class Plan:
     """Of AdamW and Adam."""
     schedule: Schedule = "constant"
     """What follows the warm-up, until the last of ``num_epochs``: see ``learning_rate_at``."""
+    drop_epochs: tuple[int, ...] | None = None
+    """Of ``plateau``: after which epochs the rate is halved; None: after each validation that is no better than one before."""
     warm_up_steps: int = 100
     """At most; never more than an epoch."""
     max_gradient_norm: float = 1.0
@@ -54,14 +57,14 @@ class Plan:
         """Return the rate of a step, from 1 on: a straight rise, then the schedule.
 
         ``constant`` stays; ``linear`` falls to 0 and ``cosine`` on half a wave, at the end of the last epoch; ``step`` halves
-        the rate after each quarter of the steps.
+        the rate after each quarter of the steps. What ``plateau`` takes off depends on validations: see ``drops``.
         """
         warm_up = min(self.warm_up_steps, self.steps_an_epoch)
         if step < warm_up:
             return self.learning_rate * step / warm_up
         done = min(1.0, (step - 1) / (self.num_epochs * self.steps_an_epoch))
         match self.schedule:
-            case "constant":
+            case "constant" | "plateau":
                 return self.learning_rate
             case "linear":
                 return self.learning_rate * (1 - done)
@@ -71,3 +74,16 @@ class Plan:
                 return self.learning_rate * STEP_FACTOR ** int(done * NUM_STEPS)
             case other:
                 assert_never(other)
+
+    def drops(self, validations: Sequence[float | None]) -> list[int]:
+        """Return the epochs after which ``plateau`` halves the rate, of those that are done, whose validations are given."""
+        if self.schedule != "plateau":
+            return []
+        if self.drop_epochs is not None:
+            return [epoch for epoch in self.drop_epochs if epoch <= len(validations)]
+        found, best = [], -math.inf
+        for epoch, value in enumerate(validations, start=1):
+            if value is not None and value <= best:
+                found.append(epoch)
+            best = best if value is None else max(best, value)
+        return found
