@@ -104,19 +104,27 @@ def shelves(
     ``score`` is the prefix's length plus half of 1 + cosine, from 1 up.
     """
     unit_ND, parts = unit(vectors_ND), []
-    for start in range(0, len(asked), BLOCK):
-        rows = asked[start : start + BLOCK]
-        shared_BN = (np.cumprod(codes_NL[rows, None] == codes_NL[None], axis=2)).sum(axis=2)
-        scores_BN = shared_BN + (1 + unit_ND[rows] @ unit_ND.T) / 2
-        scores_BN[(shared_BN == 0) | ~may_stand_N] = -np.inf
-        scores_BN[np.arange(len(rows)), rows] = -np.inf
-        best_BK = np.argsort(-scores_BN, axis=1, kind="stable")[:, :k]
-        values_BK = np.take_along_axis(scores_BN, best_BK, axis=1)
+    first_N, order = codes_NL[:, 0], np.argsort(codes_NL[asked, 0], kind="stable")
+    for rows in _blocks(asked[order], first_N[asked[order]]):
+        members_M = np.flatnonzero(first_N == first_N[rows[0]])
+        shared_BM = (np.cumprod(codes_NL[rows, None] == codes_NL[None, members_M], axis=2)).sum(axis=2)
+        scores_BM = shared_BM + (1 + unit_ND[rows] @ unit_ND[members_M].T) / 2
+        scores_BM[:, ~may_stand_N[members_M]] = -np.inf
+        scores_BM[rows[:, None] == members_M] = -np.inf
+        best_BK = np.argsort(-scores_BM, axis=1, kind="stable")[:, :k]
+        values_BK = np.take_along_axis(scores_BM, best_BK, axis=1)
+        best_BK = members_M[best_BK]
         users, places = np.nonzero(np.isfinite(values_BK))
         columns = (item_ids.to_numpy()[rows[users]], item_ids.to_numpy()[best_BK[users, places]])
         parts.append(pd.DataFrame(dict(zip((ITEM_ID, f"similar_{ITEM_ID}"), columns, strict=True))))
         parts[-1][SCORE], parts[-1][RANK] = values_BK[users, places], (places + 1).astype(np.int32)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _blocks(asked: NDArray[np.int64], first: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Cut items, which are in the order of their first code, into blocks that share it."""
+    groups = np.split(asked, np.flatnonzero(np.diff(first)) + 1)
+    return [group[start : start + BLOCK] for group in groups for start in range(0, len(group), BLOCK)]
 
 
 def _vectors(items: pd.DataFrame) -> NDArray[np.float64]:
