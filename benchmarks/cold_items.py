@@ -7,7 +7,8 @@ whose first event comes after the cut-off; their descriptions are known and ``av
 items. Recall@10 is the mean over users with cold targets, among the cold items alone (all are candidates) and in the full
 catalogue; NDCG@10 is over the warm targets, with cold items in the lists or (``warm only``) not allowed there. ``--window inner``
 takes the same cut again inside the first 90 %: settings are chosen there. Text vectors are those of MiniLM, encoded from title
-and categories, and read from ``--vectors`` (row i: item i + 1).
+and categories, and read from ``--vectors`` (row i: item i + 1). ``one text`` is the title with the categories' words
+behind it, as plain tf-idf is often given them.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ from bowerbird import Interactions, build_model
 from bowerbird.columns import AVAILABLE_FROM, CATEGORIES, ITEM_ID, RANK, TEXT_VECTOR, TIMESTAMP, TITLE, USER_ID
 
 TRAINING = 0.9
-MODELS = {
+LIKE = {"name": "content", "half_life_days": None}
+MODELS: dict[str, tuple[str, str] | tuple[str, str, dict[str, Any]]] = {  # Any: settings
     "random": ("random", "nothing"),
     "content, tf-idf": ("content", "tf-idf"),
+    "content, one text, no decay": ("content", "one text", {"half_life_days": None}),
+    "two_tower, one text and vectors": ("two_tower", "one text and vectors", {"num_epochs": 4}),
+    "blend of the last two": ("blend", "one text and vectors", {"generators": (LIKE, {"name": "two_tower", "num_epochs": 4})}),
     "two_tower, ids": ("two_tower", "nothing"),
     "two_tower, tf-idf": ("two_tower", "tf-idf"),
     "two_tower, text": ("two_tower", "text"),
@@ -41,7 +46,10 @@ MODELS = {
     "esasrec, ids": ("esasrec", "nothing"),
     "esasrec, both": ("esasrec", "both"),
 }
+ONE_TEXT = "one_text"
 COLUMNS = {
+    "one text": [ITEM_ID, ONE_TEXT, AVAILABLE_FROM],
+    "one text and vectors": [ITEM_ID, ONE_TEXT, TEXT_VECTOR, AVAILABLE_FROM],
     "nothing": [ITEM_ID],
     "tf-idf": [ITEM_ID, TITLE, CATEGORIES, AVAILABLE_FROM],
     "text": [ITEM_ID, TEXT_VECTOR, AVAILABLE_FROM],
@@ -76,12 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("| model | cold items only | full catalogue | NDCG@10 warm | warm only | all targets | fit CPU s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for label in asked.models:
-        name, columns = MODELS[label]
+        name, columns, *settings = MODELS[label]
         if TEXT_VECTOR in COLUMNS[columns] and asked.vectors is None:
             continue
         start = process_time()
-        model = build_model(name, seed=asked.seed)
-        model.fit(Interactions.from_frame(past), items=None if columns == "nothing" else items[COLUMNS[columns]])
+        model = build_model(name, seed=asked.seed, **dict(*settings))
+        described = items[COLUMNS[columns]].rename(columns={ONE_TEXT: TITLE})
+        model.fit(Interactions.from_frame(past), items=None if columns == "nothing" else described)
         fitted = process_time() - start
         found = _figures(model, past, later, cold, is_blind=columns == "nothing")
         print(f"| {label} | {' | '.join(f'{value:.4f}' for value in found)} | {fitted:.0f} |", flush=True)
@@ -95,6 +104,7 @@ def _cut(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _items(folder: Path, vectors: Path | None, first: pd.Series[Any]) -> pd.DataFrame:  # Any: times by item
     items = pd.read_parquet(folder / "items.parquet")
     items[CATEGORIES] = [sorted({name for path in json.loads(text) for name in path}) for text in items["categories_json"]]
+    items[ONE_TEXT] = [" ".join([title, *names]) for title, names in zip(items[TITLE], items[CATEGORIES], strict=True)]
     items[AVAILABLE_FROM] = pd.to_datetime(items[ITEM_ID].map(first), unit="s")
     if vectors is not None:
         items[TEXT_VECTOR] = list(np.load(vectors)[items[ITEM_ID].to_numpy() - 1])
