@@ -124,7 +124,8 @@ def python_with_ray(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An environment of its own over this one, with Ray: 240 MB that nothing else here needs."""
     folder = tmp_path_factory.mktemp("ray") / "venv"
     venv.create(folder, with_pip=True)
-    (folder / "lib" / "python3.11" / "site-packages" / "shared.pth").write_text(sysconfig.get_paths()["purelib"])
+    line = f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})"  # with the .pth files there, ours among them
+    (folder / "lib" / "python3.11" / "site-packages" / "shared.pth").write_text(line)
     python = str(folder / "bin" / "python")
     pin = re.search(r'"ray\[[a-z,]+\](==[0-9.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert pin is not None
