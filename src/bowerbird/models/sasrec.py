@@ -28,6 +28,8 @@ from bowerbird.training.next_item import SequenceNetwork
 class SasrecNetwork(SequenceNetwork):
     """Places, blocks, and a last norm."""
 
+    kind_of_block: ClassVar[type[nn.Module]] = Block
+
     def __init__(
         self, counts_V: NDArray[np.int64], config: SasrecConfig, *, num_event_types: int, generator: torch.Generator
     ) -> None:
@@ -35,7 +37,7 @@ class SasrecNetwork(SequenceNetwork):
         super().__init__(counts_V, width, num_event_types=num_event_types, has_gaps=config.time_gaps)
         self.places = nn.Embedding(config.max_length or 1, width)
         self.dropout = Dropout(dropout, generator=generator)
-        block = partial(Block, width, num_heads=config.num_heads, dropout=dropout, generator=generator)
+        block = partial(self.kind_of_block, width, num_heads=config.num_heads, dropout=dropout, generator=generator)
         self.blocks = nn.ModuleList([block() for _ in range(config.num_blocks or 1)])
         self.norm = nn.LayerNorm(width)
         self.draw(generator)
