@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,14 +18,7 @@ from bowerbird.models.neural_cf import NeuralCfNetwork
 from bowerbird.models.neural_cf_config import NeuralCfConfig
 from bowerbird.testing import ModelConformance, checkerboard
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Such small products are slower on two threads, on a busy machine by far."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestNeuralCf(ModelConformance):

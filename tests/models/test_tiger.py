@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -18,14 +17,7 @@ from bowerbird.models.tiger import Tiger, TigerNetwork, Tree, beam_search, reduc
 from bowerbird.models.tiger_config import TigerConfig
 from bowerbird.testing import ModelConformance
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Such small products are slower on two threads, on a busy machine by far."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestTiger(ModelConformance):
