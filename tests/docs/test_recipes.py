@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird import recipe_knowledge, recipe_rules, recipe_text, recipe_values
+from bowerbird import recipe_gate, recipe_knowledge, recipe_rules, recipe_text, recipe_values
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
@@ -41,7 +41,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[rules.calibration]": recipe_rules.Calibration,
     "[rules.freshness]": recipe_rules.Freshness,
     "[rules.exploration]": recipe_rules.Exploration,
-    "[gate]": schema.Gate,
+    "[gate]": recipe_gate.Gate,
     "[recommend]": schema.Recommend,
     "Every language model": recipe_knowledge.LanguageModel,
     "[knowledge]": recipe_knowledge.Knowledge,

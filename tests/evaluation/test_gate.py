@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bowerbird.evaluation.decision import Decision, Evidence
-from bowerbird.evaluation.gate import RULES, decide
+from bowerbird.evaluation.gate import decide
+from bowerbird.evaluation.gate_rules import RULES
 from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
-from bowerbird.recipe import Gate
+from bowerbird.recipe_gate import Gate
 
 GATE_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "gate.md"
 FAR = Difference(0.059, 0.05, 0.068, 0.0001, 2000, 1100, 0.2)

@@ -1,21 +1,15 @@
 """The gate: may the nominee be published? A pure function of what was measured and what the recipe asks.
 
-The rules have the numbers of the design, "The gate compares recipes"; docs/reference/gate.md tells each of them. The first
-rule that fails decides, and all are shown. Rule 5 (slices) is not asked yet.
+The rules (gate_rules.py) are asked in their order. The first that fails decides, and all are shown.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import partial
 
-from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, RuleResult
-from bowerbird.evaluation.wording import difference_in_words, metric_in_words, number, runs, users_in_words
-from bowerbird.recipe import Gate
-
-SIGNIFICANCE = 0.05
-NUM_OWN_RUNS = 5
+from bowerbird.evaluation.decision import Decision, Evidence, RuleResult
+from bowerbird.evaluation.gate_rules import RULES, beats_random, coverage, enough_users
+from bowerbird.recipe_gate import Gate
 
 
 def decide(evidence: Evidence, policy: Gate) -> Decision:
@@ -67,8 +61,8 @@ def _publish_rival(evidence: Evidence, policy: Gate, rules: tuple[RuleResult, ..
     if rival is None:
         sentence = f"{nominee} is rejected: {failed.found}; and there is no other rival to publish in its place."
         return rejected(sentence=sentence, rules=rules)
-    proof = _beats_random(evidence, policy, rival)
-    own_rules = (_coverage(evidence, policy, rival), _enough_users(evidence, policy, rival), proof)
+    proof = beats_random(evidence, policy, rival)
+    own_rules = (coverage(evidence, policy, rival), enough_users(evidence, policy, rival), proof)
     doubts = [rule for rule in own_rules if rule.passed is False]
     wrong = next((rule for rule in doubts if rule.if_failed != "unproven"), None)
     if wrong is not None:
@@ -84,185 +78,3 @@ def _publish_rival(evidence: Evidence, policy: Gate, rules: tuple[RuleResult, ..
         rules=rules + own_rules,
         unproven=bool(doubts),
     )
-
-
-# ---- rule 1: not worse, and nothing broken
-
-
-def _not_worse_than_champion(evidence: Evidence, policy: Gate) -> RuleResult:
-    other = evidence.champion if evidence.kind == "change" else None
-    missing = "there is no champion yet" if evidence.kind == "first" else "the nominee's recipe is the champion's"
-    return _not_worse(evidence, policy, "not worse than the champion", other, missing)
-
-
-def _not_worse_than_best_rival(evidence: Evidence, policy: Gate) -> RuleResult:
-    return _not_worse(evidence, policy, "not worse than the best rival", evidence.best_rival, "there is no other rival")
-
-
-def _not_worse(evidence: Evidence, policy: Gate, name: str, other: str | None, missing: str) -> RuleResult:
-    asked = f"{metric_in_words(policy)} not significantly below (two-sided sign-flip test over users, p < {SIGNIFICANCE})"
-    if other is None:
-        return RuleResult(rule=1, name=name, asked=asked, found=missing, passed=None, if_failed="reject")
-    difference = evidence.differences[other]
-    is_worse = difference.mean < 0 and difference.p_value < SIGNIFICANCE
-    return RuleResult(
-        rule=1,
-        name=name,
-        asked=asked,
-        found=_compared(evidence, policy, other) + f", p = {difference.p_value:.2g}",
-        passed=not is_worse,
-        if_failed="reject",
-        to_pass=f"catch up by {number(-difference.mean)} with {other}" if is_worse else "",
-    )
-
-
-def _no_broken_check(evidence: Evidence, policy: Gate) -> RuleResult:
-    broken = evidence.broken_checks
-    return RuleResult(
-        rule=1,
-        name="behaviour",
-        asked="no behavioural check is broken",
-        found="; ".join(broken) if broken else "no behavioural check is broken",
-        passed=not broken,
-        if_failed="reject",
-        to_pass="mend what the checks name" if broken else "",
-    )
-
-
-def _coverage(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
-    whose = label or evidence.nominee
-    reached = evidence.coverage.get(whose)
-    passed = policy.min_coverage == 0 or (reached is not None and reached >= policy.min_coverage)
-    share = "an unknown share" if reached is None else f"{reached:.1%}"
-    return RuleResult(
-        rule=1,
-        name="coverage" if label is None else f"coverage of {label}",
-        asked=f"lists reach at least {policy.min_coverage:.1%} of the catalogue",
-        found=f"its lists reach {share} of the catalogue" + ("" if passed else f", {policy.min_coverage:.1%} are asked"),
-        passed=passed,
-        if_failed="reject",
-        to_pass="" if passed else "recommend more different items, or set gate.min_coverage lower",
-    )
-
-
-def _compared(evidence: Evidence, policy: Gate, other: str) -> str:
-    return difference_in_words(evidence, policy, evidence.nominee, other, evidence.differences[other])
-
-
-# ---- rules 2 and 3: better than the champion, or as good as ever
-
-
-def _better_than_champion(evidence: Evidence, policy: Gate) -> RuleResult:
-    name, asked = "better than the champion", "the lower 95 % bound of candidate minus champion is above 0"
-    if evidence.champion is None or evidence.kind != "change":
-        why = "there is no champion yet" if evidence.champion is None else "the nominee's recipe is the champion's"
-        return RuleResult(rule=2, name=name, asked=asked, found=why, passed=None, if_failed="hold")
-    difference = evidence.differences[evidence.champion]
-    passed = difference.low > 0
-    found, to_pass = _compared(evidence, policy, evidence.champion), ""
-    if not passed:
-        found = f"it is not proven better than {evidence.champion}, which is in production: {found}"
-        to_pass = f"raise the lower bound by more than {number(-difference.low)}; {users_in_words(difference)}"
-    return RuleResult(rule=2, name=name, asked=asked, found=found, passed=passed, if_failed="hold", to_pass=to_pass)
-
-
-def _as_good_as_own_runs(evidence: Evidence, policy: Gate) -> RuleResult:
-    metric, own = metric_in_words(policy), evidence.models[evidence.nominee]
-    asked = f"{metric} not significantly more than {policy.margin:.0%} below the mean of its own last {NUM_OWN_RUNS} runs"
-    result = partial(RuleResult, rule=3, name="own runs", asked=asked, if_failed="hold")
-    past = evidence.own_runs[-NUM_OWN_RUNS:]
-    if evidence.kind != "refresh":
-        return result(found="this is no refresh", passed=None)
-    if not past:
-        found = f"its {metric} is {number(own.value)}, and there is no earlier run to hold it against"
-        return result(found=found, passed=None)
-    mean = math.fsum(past) / len(past)
-    bound = (1 - policy.margin) * mean
-    passed = own.high >= bound
-    found = (
-        f"its {metric} is {number(own.value)} (95 % interval {number(own.low)} to {number(own.high)}), against "
-        f"{number(mean)} on average over its last {runs(len(past))}"
-    )
-    to_pass = "" if passed else f"reach {number(bound)} with the interval's upper bound, or find what has changed in the data"
-    return result(found=found, passed=passed, to_pass=to_pass)
-
-
-def _overlap_in_band(evidence: Evidence, policy: Gate) -> RuleResult:
-    low, high = policy.overlap_band
-    asked = f"lists have {low:.0%} to {high:.0%} in common with the published ones"
-    if evidence.kind != "refresh" or evidence.overlap is None:
-        why = "this is no refresh" if evidence.kind != "refresh" else "no published list to compare with"
-        return RuleResult(rule=3, name="overlap", asked=asked, found=why, passed=None, if_failed="hold")
-    passed = low <= evidence.overlap <= high
-    return RuleResult(
-        rule=3,
-        name="overlap",
-        asked=asked,
-        found=f"its lists have {evidence.overlap:.1%} in common with the published ones"
-        + ("" if passed else f", {low:.0%} to {high:.0%} are allowed"),
-        passed=passed,
-        if_failed="hold",
-        to_pass="" if passed else "find what has changed in the data, or set gate.overlap_band wider",
-    )
-
-
-# ---- rules 4 and 6: enough users, better than random
-
-
-def _enough_users(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
-    """A change is held on too few users; what has nobody to stand against but ``random`` goes through unproven."""
-    name, other = "enough users" if label is None else f"enough users for {label}", RANDOM
-    if label is not None:
-        difference = evidence.rivals_minus_random.get(label)
-    else:
-        other = evidence.champion if evidence.champion is not None and evidence.kind == "change" else RANDOM
-        difference = evidence.differences.get(other)
-    asked = f"at least {policy.min_users} users on whom it differs from {other}"
-    result = partial(RuleResult, rule=4, name=name, asked=asked, if_failed="hold" if evidence.kind == "change" else "unproven")
-    if difference is None:
-        return result(found=f"it was not compared with {other}", passed=None)
-    passed = difference.num_differing >= policy.min_users
-    found = f"{difference.num_differing:,} of {difference.num_users:,} users tell it from {other}"
-    if not passed:
-        found = f"only {found}, at least {policy.min_users:,} are asked"
-    if not passed and evidence.kind == "change":
-        found += f" and {users_in_words(difference, policy.min_users)}"
-    to_pass = "" if passed else users_in_words(difference, policy.min_users)
-    return result(found=found, passed=passed, to_pass=to_pass)
-
-
-def _beats_random(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
-    name = "beats random" if label is None else f"{label} beats random"
-    asked = "the lower 95 % bound of its difference from random is above 0"
-    if evidence.kind != "first":
-        return RuleResult(rule=6, name=name, asked=asked, found="there is a champion", passed=None, if_failed="reject")
-    whose = label or evidence.nominee
-    difference = evidence.differences.get(RANDOM) if label is None else evidence.rivals_minus_random.get(label)
-    if whose == RANDOM or difference is None:
-        found = "it is random itself" if whose == RANDOM else "it was not compared with random"
-        return RuleResult(rule=6, name=name, asked=asked, found=found, passed=False, if_failed="reject")
-    passed = difference.low > 0
-    return RuleResult(
-        rule=6,
-        name=name,
-        asked=asked,
-        found=("" if passed else "it is not proven better than random guessing: ")
-        + difference_in_words(evidence, policy, whose, RANDOM, difference),
-        passed=passed,
-        if_failed="reject",
-        to_pass="" if passed else f"raise the lower bound by more than {number(-difference.low)}; {users_in_words(difference)}",
-    )
-
-
-RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
-    _not_worse_than_champion,
-    _not_worse_than_best_rival,
-    _no_broken_check,
-    _coverage,
-    _better_than_champion,
-    _as_good_as_own_runs,
-    _overlap_in_band,
-    _enough_users,
-    _beats_random,
-)
-"""In the order in which they decide."""

@@ -6,7 +6,7 @@ import math
 
 from bowerbird.evaluation.decision import Evidence
 from bowerbird.evaluation.statistics import Difference
-from bowerbird.recipe import Gate
+from bowerbird.recipe_gate import Gate
 
 METRIC_NAMES = {"ndcg": "NDCG", "recall": "recall", "mrr": "MRR", "map": "MAP", "hit_rate": "hit rate"}
 

@@ -26,7 +26,8 @@ from bowerbird.pipeline.prove import (
     rivals,
 )
 from bowerbird.pipeline.run import Run
-from bowerbird.recipe import Gate, Recipe
+from bowerbird.recipe import Recipe
+from bowerbird.recipe_gate import Gate
 from bowerbird.store import published
 from bowerbird.store.runs import MANIFEST, list_runs, read_json, write_json
 
