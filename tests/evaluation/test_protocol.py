@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,65 @@ def test_no_plan_overlaps_or_leaves_nothing_to_fit_on(times, num_windows):
     assert len(plan.test) <= num_windows
     assert (times < plan.selection.start).any()
     assert sum(window.num_events for window in plan.test) == (times >= plan.test[-1].start).sum()
+
+
+def origins_of(days, *, users=None, num_origins=3, horizon=7, step=None):
+    times = np.asarray([round(day * DAY) for day in days], np.int64)
+    users = np.arange(len(times)) if users is None else np.asarray(users)
+    step = None if step is None else timedelta(days=step)
+    return protocol.rolling_origins(
+        users, times, now=int(times.max()) + 1, horizon=timedelta(days=horizon), num_origins=num_origins, step=step
+    )
+
+
+def test_origins_go_back_from_now_by_the_horizon():
+    newest, middle, oldest = origins_of(range(41))
+    assert newest.test.end == 40 * DAY + 1
+    assert [one.cut_off for one in (newest, middle, oldest)] == [33 * DAY + 1, 26 * DAY + 1, 19 * DAY + 1]
+    assert [one.test.end - one.test.start for one in (newest, middle, oldest)] == [7 * DAY] * 3
+    assert [one.test.num_events for one in (newest, middle, oldest)] == [7, 7, 7]
+    assert [(one.fit.start, one.fit.end, one.fit.num_events) for one in (newest, oldest)] == [
+        (0, 33 * DAY + 1, 34),
+        (0, 19 * DAY + 1, 20),
+    ]
+
+
+def test_a_step_of_its_own_lets_windows_overlap_or_leaves_gaps():
+    overlapping, apart = origins_of(range(41), step=2), origins_of(range(41), step=10)
+    assert [one.cut_off for one in overlapping] == [33 * DAY + 1, 31 * DAY + 1, 29 * DAY + 1]
+    assert [one.cut_off for one in apart] == [33 * DAY + 1, 23 * DAY + 1, 13 * DAY + 1]
+
+
+def test_a_log_too_short_for_the_origins_says_how_many_it_has_room_for():
+    with pytest.raises(DataError) as caught:
+        origins_of(range(21), num_origins=3)  # needs a target before day -1
+    assert "too short for 3 origins: its first target event is 20.0 days old" in str(caught.value)
+    assert "older than 21.0 days" in str(caught.value) and "ask for 2 origins or fewer" in str(caught.value)
+    assert len(origins_of(range(21), num_origins=2)) == 2
+    with pytest.raises(DataError, match="set the horizon shorter"):
+        origins_of(range(5), num_origins=1)
+
+
+def test_an_origin_without_targets_to_find_and_lengths_of_nothing_are_refused():
+    with pytest.raises(DataError, match=r"7d from 1970-01-27 .* hold no target event"):
+        origins_of([*range(20), 40], num_origins=2)
+    for wrong in ({"num_origins": 0}, {"horizon": 0}, {"step": 0}):
+        with pytest.raises(DataError, match="above 0"):
+            origins_of(range(41), **wrong)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 60 * DAY), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 9))
+def test_every_origin_has_targets_on_both_sides_and_none_on_two(times, num_origins, step):
+    times = np.asarray(times, np.int64)
+    try:
+        found = origins_of(times / DAY, num_origins=num_origins, step=step)
+    except DataError:
+        return
+    assert len(found) == num_origins
+    for one in found:
+        assert one.fit.num_events == (times < one.cut_off).sum() > 0
+        assert one.test.num_events == ((times >= one.cut_off) & (times < one.test.end)).sum() > 0
 
 
 # Ann's targets are a b c a with a view of v between b and c; ben has two targets only.

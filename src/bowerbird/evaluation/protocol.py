@@ -4,6 +4,9 @@
 [now - 2 h, now - h) and so on; the selection window ends where the oldest of them begins; fit is all before it. What is
 scored on a window is fitted on the events before that window's start.
 
+``rolling_origins``: several cut-offs, one a step before the other, each with all before it to fit on and a horizon after it to
+test on: what a backtest runs over.
+
 ``leave_last_out``: a user's last target is the test, the one before it the selection. Other users' later events are in
 the fit, so global statistics leak; say so wherever its figures stand.
 """
@@ -71,6 +74,19 @@ class Plan:
     num_users: int
 
 
+@dataclass(frozen=True)
+class Origin:
+    """One cut-off of a backtest: ``fit`` reaches from the first target event up to it, ``test`` begins with it."""
+
+    fit: Window
+    test: Window
+
+    @property
+    def cut_off(self) -> int:
+        """Microseconds; a model is fitted on the events before this."""
+        return self.test.start
+
+
 def plan_global_time(users: Ids, times: NDArray[np.int64], split: Split, *, now: int) -> Plan:
     """Cut time into test windows as long as the horizon, a selection window before them, and fit before that.
 
@@ -92,8 +108,7 @@ def plan_global_time(users: Ids, times: NDArray[np.int64], split: Split, *, now:
         Where the log is too short for one test window, a selection window and a target event before both, or one of the two
         has no target event.
     """
-    order = np.argsort(times, kind="stable")
-    log = _Targets(np.asarray(times, np.int64)[order], np.asarray(pd.factorize(np.asarray(users))[0])[order])
+    log = _Targets.of(users, times)
     horizon, selection_length = _microseconds(split.horizon), _microseconds(split.selection or split.horizon)
     test: list[Window] = []
     num_users = 0
@@ -119,12 +134,88 @@ class _Targets:
     times: NDArray[np.int64]
     users: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, users: Ids, times: NDArray[np.int64]) -> _Targets:
+        order = np.argsort(times, kind="stable")
+        return cls(np.asarray(times, np.int64)[order], np.asarray(pd.factorize(np.asarray(users))[0])[order])
+
     def num_before(self, moment: int) -> int:
         return int(np.searchsorted(self.times, moment))
 
     def window(self, start: int, end: int) -> Window:
         low, high = self.num_before(start), self.num_before(end)
         return Window(start, end, high - low, len(np.unique(self.users[low:high])))
+
+
+def rolling_origins(
+    users: Ids,
+    times: NDArray[np.int64],
+    *,
+    now: int,
+    horizon: timedelta,
+    num_origins: int,
+    step: timedelta | None = None,
+) -> tuple[Origin, ...]:
+    """Plan the cut-offs of a backtest, newest first: now - horizon, a step before that, and so on.
+
+    A step shorter than the horizon makes test windows overlap: a target then counts for each window that it lies in.
+
+    Parameters
+    ----------
+    users, times : [T], int64 [T]
+        User and time (microseconds since 1970) of each target event, in any order.
+    now : int
+        One microsecond after the newest accepted event of any kind.
+    horizon : timedelta
+        Length of each test window.
+    num_origins : int
+        How many, at least 1.
+    step : timedelta
+        From one cut-off to the one before it; the horizon where absent.
+
+    Returns
+    -------
+    tuple of Origin
+        As many as asked, each with target events on both sides.
+
+    Raises
+    ------
+    DataError
+        Where no target event lies before the oldest cut-off, where one of the windows has none, and where a length or
+        ``num_origins`` is not above 0.
+    """
+    step = horizon if step is None else step
+    if num_origins < 1 or min(horizon, step) <= timedelta():
+        raise DataError(
+            f"{num_origins} origins with horizon {horizon} and step {step}",
+            next_step="give at least 1 origin and lengths above 0",
+        )
+    log = _Targets.of(users, times)
+    oldest = now - _microseconds(horizon) - (num_origins - 1) * _microseconds(step)
+    if log.num_before(oldest) == 0:
+        raise _too_few_days(log, now, horizon, step, num_origins)
+    found = []
+    for cut_off in range(now - _microseconds(horizon), oldest - 1, -_microseconds(step)):
+        test = log.window(cut_off, cut_off + _microseconds(horizon))
+        if not test.num_users:
+            raise DataError(
+                f"the {write_duration(horizon)} from {_moment(cut_off)} on hold no target event to test on",
+                next_step="set the horizon longer",
+            )
+        found.append(Origin(log.window(int(log.times[0]), cut_off), test))
+    return tuple(found)
+
+
+def _too_few_days(log: _Targets, now: int, horizon: timedelta, step: timedelta, num_origins: int) -> DataError:
+    age = timedelta(microseconds=now - int(log.times[0])) if len(log.times) else timedelta()
+    possible = max(0, 1 + (age - horizon - timedelta(microseconds=1)) // step)
+    fewer = f"ask for {possible} origins or fewer, or for a shorter step" if possible else "set the horizon shorter"
+    return DataError(
+        f"the log is too short for {num_origins} origins: its first target event is {age / timedelta(days=1):.1f} days old, and "
+        f"a horizon of {write_duration(horizon)} with steps of {write_duration(step)} needs one older than "
+        f"{(horizon + (num_origins - 1) * step) / timedelta(days=1):.1f} days",
+        next_step=f"bring older events, or {fewer}",
+    )
 
 
 def _too_short(split: Split, log: _Targets, now: int) -> DataError:
