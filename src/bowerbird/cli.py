@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import sys
 import traceback
@@ -14,11 +13,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from bowerbird import cli_gate
+from bowerbird.cli_options import (
+    ByOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+    RecipeOption,
+    SourceOption,
+    WaitOption,
+    open_home,
+    print_json,
+    run_outcome,
+    say,
+    to_json,
+)
 from bowerbird.errors import BowerbirdError, UserError
 
 if TYPE_CHECKING:
     from bowerbird.recipe import Recipe
-    from bowerbird.store.home import Home
 
 EXIT_CODES = {"published": 0, "unchanged": 0, "ingested": 0, "rejected": 3, "held": 4}
 INTERRUPTED = 130
@@ -33,24 +46,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Get real data sets, and ingest without training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="The home folder: tables, runs, cache. BOWERBIRD_HOME, else ./.bowerbird.", show_default=False),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, for errors too; all else on stderr.")]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe by name (as in deployments/recipes) or a TOML file.")]
-SourceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--source", help="The folder, file or zip to read from. Absent: the recipe's simulated data.", show_default=False
-    ),
-]
-WaitOption = Annotated[
-    float, typer.Option("--wait", min=0, help="Seconds to wait for another run to end; exit code 6 after that.")
-]
-ByOption = Annotated[str, typer.Option("--by", help="Who decides; stands in the history.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; stands in the history.")]
+app.add_typer(cli_gate.app)
 
 
 @app.command()
@@ -79,7 +75,7 @@ def run(
 
     checked = _check_recipe(recipe, seed=seed, candidate=candidate)
     _check_source(checked, source)
-    opened = _home(home)
+    opened = open_home(home)
     with writer_lock(opened.lock, wait_seconds=wait):
         pass  # told here, before seconds go into imports; the flow takes it again
     _check_models(checked)
@@ -96,9 +92,9 @@ def run(
         candidate=candidate or "nominee",
         wait_seconds=wait,
     )
-    outcome = _outcome(opened, run_id)
+    outcome = run_outcome(opened, run_id)
     if as_json:
-        _print_json(outcome)
+        print_json(outcome)
     else:
         from bowerbird.report.terminal import print_outcome
 
@@ -113,11 +109,11 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from bowerbird.store.published import current
     from bowerbird.store.runs import list_runs
 
-    opened = _home(home)
-    outcomes = [_outcome(opened, run_id) for run_id in reversed(list_runs(opened.runs)[-10:])]
+    opened = open_home(home)
+    outcomes = [run_outcome(opened, run_id) for run_id in reversed(list_runs(opened.runs)[-10:])]
     present = current(opened)
     if as_json:
-        _print_json({"published": _as_json(present), "runs": outcomes})
+        print_json({"published": to_json(present), "runs": outcomes})
         return
     terminal.print_status(present, outcomes)
 
@@ -133,9 +129,9 @@ def recommend(
     from bowerbird.pipeline.show import user_list
     from bowerbird.report.terminal import print_list
 
-    found = user_list(_home(home), user, k=k)
+    found = user_list(open_home(home), user, k=k)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_list(found)
 
@@ -146,9 +142,9 @@ def history(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from bowerbird.report.terminal import print_history
     from bowerbird.store.published import history as publishes
 
-    found = publishes(_home(home))
+    found = publishes(open_home(home))
     if as_json:
-        _print_json({"publishes": [_as_json(one) for one in found]})
+        print_json({"publishes": [to_json(one) for one in found]})
     else:
         print_history(found)
 
@@ -167,39 +163,13 @@ def rollback(
     from bowerbird.store.lock import writer_lock
     from bowerbird.store.published import rollback as roll_back
 
-    opened = _home(home)
+    opened = open_home(home)
     with writer_lock(opened.lock, wait_seconds=wait):
         made = roll_back(opened, version, retention_days=Settings().retention_days, by=by, reason=reason)
     if as_json:
-        _print_json(_as_json(made))
+        print_json(to_json(made))
     else:
-        _say(f"Version {made.version} shows the lists of version {made.rolled_back_to} (run {made.run_id}) again.")
-
-
-@app.command()
-def approve(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A held run; 'bowerbird status' shows them.")],
-    reject: Annotated[bool, typer.Option("--reject", help="Close the run without publishing it.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Publish a rejected run too; recorded as forced.")] = False,
-    by: ByOption = "",
-    reason: ReasonOption = "",
-    home: HomeOption = None,
-    wait: WaitOption = 600,
-    as_json: JsonOption = False,
-) -> None:
-    """Publish a held run from its folder, or close it with --reject. The answer stands in its manifest."""
-    from bowerbird.pipeline.release import approve as answer
-    from bowerbird.store.lock import writer_lock
-
-    opened = _home(home)
-    with writer_lock(opened.lock, wait_seconds=wait):
-        closed = answer(opened, run_id, accept=not reject, by=by, reason=reason, force=force)
-    if as_json:
-        _print_json(closed)
-    elif reject:
-        _say(f"Run {run_id} is closed, nothing was published.")
-    else:
-        _say(f"Run {run_id} is published as version {closed['version']}.")
+        say(f"Version {made.version} shows the lists of version {made.rolled_back_to} (run {made.run_id}) again.")
 
 
 @app.command()
@@ -218,10 +188,10 @@ def sample(
 
     written = write_sample(SampleSource(kind=kind, users=users, items=items, days=days, seed=seed), out)
     if as_json:
-        _print_json(_as_json(written))
+        print_json(to_json(written))
     else:
         nouns = "readers, {} posts" if kind == "feed" else "customers, {} products"
-        _say(f"Wrote a simulated {kind} to {out}: {users} {nouns.format(items)}, {days} days, seed {seed}.")
+        say(f"Wrote a simulated {kind} to {out}: {users} {nouns.format(items)}, {days} days, seed {seed}.")
 
 
 @app.command()
@@ -233,7 +203,7 @@ def report(
     """Print where a run's report lies; open the file in any browser."""
     from bowerbird.store.runs import list_runs, run_folder
 
-    opened = _home(home)
+    opened = open_home(home)
     known = list_runs(opened.runs)
     if run_id is None and not known:
         raise UserError("there is no run yet", next_step="start one with 'bowerbird run'")
@@ -241,7 +211,7 @@ def report(
     if not path.exists():
         raise UserError(f"run {path.parent.name} has no report", next_step="it ended before one could be written; run again")
     if as_json:
-        _print_json({"report": str(path)})
+        print_json({"report": str(path)})
     else:
         print(path)
 
@@ -257,7 +227,7 @@ def ui(
     from bowerbird.settings import Settings
 
     settings = Settings()
-    serve_ui(_home(home), port=port or settings.ui_port, report_port=report_port or settings.report_port)
+    serve_ui(open_home(home), port=port or settings.ui_port, report_port=report_port or settings.report_port)
 
 
 @data_app.command("get")
@@ -272,9 +242,9 @@ def data_get(
 
     folder = download(name, out, mirror=Settings().data_mirror)
     if as_json:
-        _print_json({"folder": str(folder)})
+        print_json({"folder": str(folder)})
     else:
-        _say(f"{name} lies in {folder}. Try: bowerbird run --recipe movielens --source {folder}")
+        say(f"{name} lies in {folder}. Try: bowerbird run --recipe movielens --source {folder}")
 
 
 @data_app.command("ingest")
@@ -291,10 +261,10 @@ def data_ingest(
 
     checked = _check_recipe(recipe)
     _check_source(checked, source)
-    opened = _home(home)
+    opened = open_home(home)
     outcome = ingest_only(opened, checked, source, wait_seconds=wait)
     if as_json:
-        _print_json(outcome)
+        print_json(outcome)
     else:
         print_outcome(outcome, home=opened.path)
 
@@ -338,7 +308,7 @@ def _fail(
     outcome: dict[str, Any] | None = None,  # Any: JSON
 ) -> NoReturn:
     if as_json:
-        _print_json((outcome or {}) | {"error": {"kind": kind, "message": message, "next": next_step}})
+        print_json((outcome or {}) | {"error": {"kind": kind, "message": message, "next": next_step}})
     else:
         from rich.console import Console
         from rich.text import Text
@@ -348,13 +318,6 @@ def _fail(
         if next_step:
             console.print(Text("Next:  ", "bold") + Text(next_step, "default"))
     sys.exit(code)
-
-
-def _home(path: Path | None) -> Home:
-    from bowerbird.settings import Settings
-    from bowerbird.store.home import Home
-
-    return Home.open(path or Settings().home)
 
 
 def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
@@ -382,30 +345,6 @@ def _check_source(recipe: Recipe, source: Path | None) -> None:
         raise UserError(f"the recipe {recipe.name!r} reads real data", next_step="name its folder with --source")
     if source is not None and not source.exists():
         raise UserError(f"the source {str(source)!r} does not exist", next_step="name a folder, file or zip with --source")
-
-
-def _outcome(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON
-    from bowerbird.store.runs import OUTCOME, read_json
-
-    path = home.runs / run_id / OUTCOME
-    found: dict[str, Any] = read_json(path) if path.exists() else {"outcome": "unfinished", "run_id": run_id, "version": None}
-    return found
-
-
-def _as_json(record: object) -> Any:  # Any: JSON
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(type(record)).dump_python(record, mode="json")
-
-
-def _print_json(content: Any) -> None:  # Any: JSON
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-
-
-def _say(text: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True).print(text, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,9 @@ from bowerbird.pipeline.run import Run
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_gate import Gate
 from bowerbird.store import published
-from bowerbird.store.runs import MANIFEST, list_runs, read_json, write_json
+from bowerbird.store.runs import DECISION, MANIFEST, list_runs, read_json, write_json
 
 EVALUATION = "evaluation.json"
-DECISION = "gate.json"
 SELECTION = "selection.json"
 SEARCHES = "searches.json"
 SIDES = ("repeat", "novel")
@@ -231,7 +230,7 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         spec=spec,
         scored=tuple(one for one in scored if one.label == spec.label and one.window in tests),
     )
-    write_json(run.folder / DECISION, decision.model_dump(mode="json"))
+    _write_decision(run, decision)
     return verdict
 
 
@@ -239,8 +238,13 @@ def confirm(run: Run, verdict: Verdict, *, refit_overlap: float | None, publishe
     """Decide again, with what is known after the refit: how far the lists agree with the published and the evaluated ones."""
     evidence = verdict.evidence.model_copy(update={"overlap": published_overlap})
     confirmed = after_refit(gate.decide(evidence, run.recipe.gate), run.recipe.gate, refit_overlap=refit_overlap)
-    write_json(run.folder / DECISION, confirmed.model_dump(mode="json"))
+    _write_decision(run, confirmed)
     return verdict.model_copy(update={"evidence": evidence, "decision": confirmed})
+
+
+def _write_decision(run: Run, decision: Decision) -> None:
+    """Write ``gate.json``: the decision, and the policy by which it was made."""
+    write_json(run.folder / DECISION, decision.model_dump(mode="json") | {"policy": run.recipe.dump()["gate"]})
 
 
 def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None) -> Decision:

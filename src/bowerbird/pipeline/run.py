@@ -19,7 +19,7 @@ from bowerbird.errors import UserError
 from bowerbird.recipe import Recipe, read_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
-from bowerbird.store.runs import new_run_id, read_json, write_json
+from bowerbird.store.runs import RECIPE, new_run_id, read_json, write_json
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +58,7 @@ class Run(BaseModel):
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe, as it lies in the run's folder."""
-        return read_recipe(read_json(self.folder / "recipe.json"), where="recipe.json")
+        return read_recipe(read_json(self.folder / RECIPE), where=RECIPE)
 
 
 def open_run(home: Home, recipe: Recipe, source: Path | None) -> Run:
@@ -70,7 +70,7 @@ def open_run(home: Home, recipe: Recipe, source: Path | None) -> Run:
         raise UserError("the recipe asks a language model, and no endpoint is set", next_step="set BOWERBIRD_LLM_URL")
     home.create_tables(retention_days=Settings().retention_days)
     run = Run(run_id=new_run_id(datetime.now(UTC)), home_path=home.path, source=source)
-    write_json(run.folder / "recipe.json", recipe.dump())
+    write_json(run.folder / RECIPE, recipe.dump())
     return run
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from bowerbird.columns import EXPLANATION, ITEM_ID, REASON, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
 from bowerbird.models import check_config
-from bowerbird.pipeline.judge import DECISION, EVALUATION, SELECTION
+from bowerbird.pipeline.judge import EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment, semantic_ids_report
@@ -25,7 +25,7 @@ from bowerbird.report.page import write_report
 from bowerbird.report.reach import measure_reach
 from bowerbird.sources.intake import IngestReport
 from bowerbird.store.published import current
-from bowerbird.store.runs import OUTCOME, read_json, write_json
+from bowerbird.store.runs import DECISION, OUTCOME, read_json, write_json
 
 NUM_EXAMPLES = 3
 SIMULATED = "The data is simulated: no person, item or event in it is real."

@@ -1,0 +1,48 @@
+"""What the gate has asked of a run, what it found, and what would have to change; of runs of older versions too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bowerbird.errors import UserError
+from bowerbird.store.home import Home
+from bowerbird.store.runs import DECISION, MANIFEST, OUTCOME, RECIPE, list_runs, read_json, run_folder
+
+LATEST = "latest"
+RULE = ("rule", "name", "asked", "found", "passed", "if_failed", "to_pass")
+
+
+def explanation(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON
+    """Return a run's decision rule by rule, the policy by which it was made, and a person's answer where there is one.
+
+    Raises
+    ------
+    UserError
+        For an id that no run has, and for a run that the gate has not decided on.
+    """
+    folder = home.runs / _newest_decided(home) if run_id == LATEST else run_folder(home.runs, run_id)
+    outcome = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {"outcome": "unfinished"}
+    if not (folder / DECISION).exists():
+        raise UserError(
+            f"the gate has not decided on run {run_id}: its outcome is {outcome['outcome']!r}",
+            next_step=f"'bowerbird status' shows the runs; '{LATEST}' is the newest that was decided",
+        )
+    decision = read_json(folder / DECISION)
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+    return {
+        "run_id": folder.name,
+        "outcome": outcome["outcome"],
+        "sentence": decision["sentence"],
+        "nominee": decision["nominee"],
+        "publish": decision["publish"],
+        "rules": [{key: rule.get(key) for key in RULE} for rule in decision["rules"]],
+        "policy": decision.get("policy", read_json(folder / RECIPE).get("gate", {})),
+        "answer": manifest.get("answer"),
+    }
+
+
+def _newest_decided(home: Home) -> str:
+    decided = [run_id for run_id in list_runs(home.runs) if (home.runs / run_id / DECISION).exists()]
+    if not decided:
+        raise UserError("the gate has not decided on any run yet", next_step="start one with 'bowerbird run'")
+    return decided[-1]
