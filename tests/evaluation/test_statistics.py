@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from bowerbird.errors import DataError
 from bowerbird.evaluation import statistics
 from bowerbird.evaluation.statistics import (
+    Difference,
     Interval,
     bootstrap_interval,
     bootstrap_intervals,
+    clustered_interval,
     holm,
+    minimum_detectable,
     paired_difference,
+    paired_differences,
     sign_flip_p_value,
     users_needed,
 )
@@ -95,6 +99,32 @@ def test_exact_p_value_agrees_with_enumeration_by_hand():
     assert sign_flip_p_value(differences, seed=1) == expected
 
 
+def test_sign_flips_are_the_permutation_test_of_paired_values():
+    rng = np.random.default_rng(9)
+    values = rng.random((8, 2))
+    seen = abs((values[:, 0] - values[:, 1]).mean())
+    permuted = [
+        np.mean([row[place] - row[1 - place] for row, place in zip(values, places, strict=True)])
+        for places in itertools.product([0, 1], repeat=8)
+    ]
+    expected = np.mean(np.abs(permuted) >= seen - 1e-12)
+    assert sign_flip_p_value(values[:, 0] - values[:, 1], seed=1) == expected
+
+
+def test_one_sided_p_value_counts_only_flips_as_low():
+    # -0.1 - 0.2 + 0.3 = 0: of the 8 flips, those that give -0.6, -0.4, -0.2 and twice 0 are as low.
+    assert sign_flip_p_value(np.asarray([-0.1, -0.2, 0.3]), side="below", seed=1) == 5 / 8
+    assert sign_flip_p_value(np.asarray([-0.1, -0.2, -0.3]), side="below", seed=1) == 1 / 8
+    assert sign_flip_p_value(np.asarray([0.1, 0.2, 0.3]), side="below", seed=1) == 1
+
+
+def test_one_sided_p_value_is_half_the_other_where_the_sum_lies_below():
+    differences = np.random.default_rng(8).normal(-0.3, 1, 60)
+    both = sign_flip_p_value(differences, seed=1)
+    assert sign_flip_p_value(differences, side="below", seed=1) == pytest.approx(both / 2, abs=0.003)
+    assert sign_flip_p_value(-differences, side="below", seed=1) == pytest.approx(1 - both / 2, abs=0.003)
+
+
 def test_random_flips_come_near_the_exact_p_value():
     differences = np.random.default_rng(8).normal(0.4, 1, 12)
     exact = sign_flip_p_value(differences, seed=1)
@@ -121,6 +151,14 @@ def test_a_clear_difference_is_told_from_chance_even_among_many_users():
     assert 0 < found.low < 0.01 < found.high
     assert found.p_value == 1 / 10_001
     assert found.num_differing == 50_000
+
+
+def test_a_model_compared_with_several_gets_what_it_gets_with_each_alone():
+    rng = np.random.default_rng(4)
+    candidate, rivals = rng.random(90), {"als": rng.random(90), "ease": rng.random(90)}
+    together = paired_differences(candidate, rivals, seed=2)
+    assert together == {label: paired_difference(candidate, rival, seed=2) for label, rival in rivals.items()}
+    assert paired_differences(candidate, {}, seed=2) == {}
 
 
 def test_series_of_other_users_are_refused():
@@ -153,6 +191,33 @@ def test_users_needed_agrees_with_a_row_worked_by_hand():
     assert users_needed(0.2, 0) is None
     assert users_needed(0, 0) is None
     assert users_needed(1, 1e-300) is None
+
+
+def test_the_smallest_difference_that_can_be_seen_takes_the_users_there_are():
+    # 2.801585 * 0.2 / sqrt(3140) = 0.0099993
+    assert minimum_detectable(0.2, 3140) == pytest.approx(0.0099993, abs=1e-7)
+    assert users_needed(0.2, minimum_detectable(0.2, 500)) in (500, 501)
+    assert Difference(0.02, 0, 0.04, 0.05, 500, 90, 0.2).detectable == minimum_detectable(0.2, 500)
+    assert minimum_detectable(0, 500) == 0
+
+
+def test_a_share_of_targets_counts_targets_and_draws_users():
+    # 1 of 2, 0 of 1 and 9 of 10 targets are found: 10 of 13, not the mean of 0.5, 0 and 0.9.
+    found = clustered_interval(np.asarray([1.0, 0, 9]), np.asarray([2.0, 1, 10]), seed=1)
+    assert found.value == pytest.approx(10 / 13)
+    assert (found.low, found.high) == (0, 0.9), "the user with 0 of 1 three times, the user with 9 of 10 three times"
+    with pytest.raises(DataError, match="no targets"):
+        clustered_interval(np.asarray([0.0]), np.asarray([0.0]), seed=1)
+
+
+def test_targets_of_one_user_that_are_alike_make_the_interval_wider():
+    rng = np.random.default_rng(6)
+    is_found = np.repeat(rng.random(400) < 0.3, 10).astype(float)  # 400 users, of each all 10 targets or none
+    by_user = clustered_interval(is_found.reshape(400, 10).sum(axis=1), np.full(400, 10.0), seed=1)
+    as_if_independent = bootstrap_interval(is_found, seed=1)
+    assert by_user.value == as_if_independent.value
+    ratio = (by_user.high - by_user.low) / (as_if_independent.high - as_if_independent.low)
+    assert ratio == pytest.approx(math.sqrt(10), rel=0.1)
 
 
 def test_as_many_users_as_needed_prove_the_effect_in_four_of_five_runs():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bowerbird.evaluation.decision import RANDOM, Evidence, RuleResult
-from bowerbird.evaluation.wording import difference_in_words, metric_in_words, number, runs, users_in_words
+from bowerbird.evaluation.wording import detectable_in_words, difference_in_words, metric_in_words, number, runs, users_in_words
 from bowerbird.recipe_gate import Gate
 
 SIGNIFICANCE = 0.05
@@ -92,7 +92,8 @@ def better_than_champion(evidence: Evidence, policy: Gate) -> RuleResult:
     passed = difference.low > 0
     found, to_pass = _compared(evidence, policy, evidence.champion), ""
     if not passed:
-        found = f"it is not proven better than {evidence.champion}, which is in production: {found}"
+        why = f"it is not proven better than {evidence.champion}, which is in production"
+        found = f"{why}: {found}; {detectable_in_words(difference)}"
         to_pass = f"raise the lower bound by more than {number(-difference.low)}; {users_in_words(difference)}"
     return RuleResult(rule=2, name=name, asked=asked, found=found, passed=passed, if_failed="hold", to_pass=to_pass)
 

@@ -5,6 +5,9 @@ bootstrap clustered by user). Above ``MAX_GROUPS`` users they are dealt at rando
 whole groups are drawn or flipped: the expected width stays, its own relative error is about 1 / sqrt(2 MAX_GROUPS) =
 0.5 %, a quarter of what 2,000 draws have anyway, and the work no longer grows with the users.
 
+Sign flips are the permutation test of paired values: under no difference a user's two values are as likely the other way
+round, and to change their places is to flip the sign of his difference.
+
 Shapes: U users, G groups, M figures, S bootstrap samples, F flips. Percentile bootstrap: Efron and Tibshirani, An
 Introduction to the Bootstrap, 1993, chapter 13. Sign flips: Fisher's randomisation test; the +1 is Phipson and Smyth,
 Permutation p-values should never be zero, 2010.
@@ -13,10 +16,10 @@ Permutation p-values should never be zero, 2010.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -28,11 +31,12 @@ Values = NDArray[np.float64]
 Figures: TypeAlias = "pd.Series[Any] | Values"  # Any: pandas leaves the type of a series open
 
 LEVEL = 0.95
+POWER = 0.8
 NUM_SAMPLES = 2000
 NUM_FLIPS = 10_000
 MAX_GROUPS = 20_000
-CELLS = 4_000_000
-"""Random numbers held at a time: 32 MB."""
+CELLS = 1_000_000
+"""Random numbers held at a time: 8 MB, which the processor's cache holds."""
 DECIMALS = 12
 """Sums of equal numbers in another order differ in the 16th digit, and a bound of 0 must not turn into 1e-18."""
 
@@ -81,14 +85,25 @@ class Difference:
         """Users that would prove a true difference of this size in four of five runs; None where none would."""
         return users_needed(self.deviation, self.mean)
 
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that the users there are would prove in four of five runs."""
+        return minimum_detectable(self.deviation, self.num_users)
 
-def bootstrap_interval(values: Figures, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, seed: int) -> Interval:
+
+def bootstrap_interval(
+    values: Figures, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, max_groups: int = MAX_GROUPS, seed: int
+) -> Interval:
     """Bound the mean of one value a user (float [U]) by the percentile bootstrap; see ``bootstrap_intervals``."""
-    (interval,) = bootstrap_intervals(_values(values)[:, None], level=level, num_samples=num_samples, seed=seed)
+    (interval,) = bootstrap_intervals(
+        _values(values)[:, None], level=level, num_samples=num_samples, max_groups=max_groups, seed=seed
+    )
     return interval
 
 
-def bootstrap_intervals(values_UM: Values, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, seed: int) -> list[Interval]:
+def bootstrap_intervals(
+    values_UM: Values, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, max_groups: int = MAX_GROUPS, seed: int
+) -> list[Interval]:
     """Bound the means of several figures by the percentile bootstrap over users; the same draws serve all of them.
 
     Parameters
@@ -99,6 +114,8 @@ def bootstrap_intervals(values_UM: Values, *, level: float = LEVEL, num_samples:
         Share of runs in which the interval holds the truth.
     num_samples : int
         Resamples.
+    max_groups : int
+        More users than these are drawn by groups.
     seed : int
         The same seed gives the same intervals.
 
@@ -109,12 +126,39 @@ def bootstrap_intervals(values_UM: Values, *, level: float = LEVEL, num_samples:
     """
     _check_users(values_UM)
     rng = np.random.default_rng(seed)
-    sums_GM, sizes_G = _grouped(values_UM, rng)
+    sums_GM, sizes_G = _grouped(values_UM, max_groups, rng)
     means_SM = _resampled_means(sums_GM, sizes_G, num_samples, rng)
-    tail = (1 - level) / 2
-    bounds_2M = np.round(np.quantile(means_SM, [tail, 1 - tail], axis=0), DECIMALS)
-    means_M = np.round(values_UM.mean(axis=0), DECIMALS)
-    return [Interval(*map(float, row)) for row in zip(means_M, bounds_2M[0], bounds_2M[1], strict=True)]
+    return _percentiles(values_UM.mean(axis=0), means_SM, level)
+
+
+def clustered_interval(
+    totals: Figures, counts: Figures, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, seed: int
+) -> Interval:
+    """Bound a figure that counts each target alike, where a user has many: the sum of totals over the sum of counts.
+
+    What one user's targets give is alike, so they are no independent values: whole users are drawn, with all they have.
+
+    Parameters
+    ----------
+    totals, counts : float [U]
+        Sum of the values of a user's targets, and how many he has, above 0.
+    level, num_samples, seed
+        See ``bootstrap_intervals``.
+
+    Raises
+    ------
+    DataError
+        Without a user, for a value that is not finite, and for a user without targets.
+    """
+    values_U2 = np.column_stack([_values(totals), _values(counts)])
+    _check_users(values_U2)
+    if not (values_U2[:, 1] > 0).all():
+        raise DataError("a user has no targets", next_step="leave those users out")
+    rng = np.random.default_rng(seed)
+    means_S2 = _resampled_means(*_grouped(values_U2, MAX_GROUPS, rng), num_samples, rng)
+    ratio = values_U2[:, 0].sum() / values_U2[:, 1].sum()
+    (interval,) = _percentiles(np.asarray([ratio]), means_S2[:, :1] / means_S2[:, 1:], level)
+    return interval
 
 
 def paired_difference(
@@ -126,12 +170,28 @@ def paired_difference(
     num_samples: int = NUM_SAMPLES,
     num_flips: int = NUM_FLIPS,
 ) -> Difference:
-    """Compare two models on the same users.
+    """Compare two models on the same users; see ``paired_differences``."""
+    found = paired_differences(candidate, {"rival": rival}, seed=seed, level=level, num_samples=num_samples, num_flips=num_flips)
+    return found["rival"]
+
+
+def paired_differences(
+    candidate: Figures,
+    rivals: Mapping[str, Figures],
+    *,
+    seed: int,
+    level: float = LEVEL,
+    num_samples: int = NUM_SAMPLES,
+    num_flips: int = NUM_FLIPS,
+) -> dict[str, Difference]:
+    """Compare a model with others on the same users; the same draws serve all of them.
 
     Parameters
     ----------
-    candidate, rival : float [U]
-        One value a user, in the same order; two series must have the same index.
+    candidate : float [U]
+        One value a user.
+    rivals : mapping of label to float [U]
+        The same users in the same order; two series must have the same index.
     seed, level, num_samples
         See ``bootstrap_intervals``.
     num_flips : int
@@ -142,23 +202,35 @@ def paired_difference(
     DataError
         Where the users are not the same, there is none, or a value is not finite.
     """
-    if len(candidate) != len(rival) or not _is_same_index(candidate, rival):
+    if not all(len(candidate) == len(rival) and _is_same_index(candidate, rival) for rival in rivals.values()):
         raise DataError("the two models were scored on different users", next_step="score both on the same targets")
-    differences = np.round(_values(candidate) - _values(rival), DECIMALS)
-    interval = bootstrap_interval(differences, level=level, num_samples=num_samples, seed=seed)
-    return Difference(
-        interval.value,
-        interval.low,
-        interval.high,
-        sign_flip_p_value(differences, num_flips=num_flips, seed=seed),
-        len(differences),
-        int(np.count_nonzero(differences)),
-        float(differences.std()),
-    )
+    if not rivals:
+        return {}
+    differences_UM = np.round(_values(candidate)[:, None] - np.column_stack([_values(one) for one in rivals.values()]), DECIMALS)
+    intervals = bootstrap_intervals(differences_UM, level=level, num_samples=num_samples, seed=seed)
+    return {
+        label: Difference(
+            interval.value,
+            interval.low,
+            interval.high,
+            sign_flip_p_value(differences_U, num_flips=num_flips, seed=seed),
+            len(differences_U),
+            int(np.count_nonzero(differences_U)),
+            float(differences_U.std()),
+        )
+        for label, interval, differences_U in zip(rivals, intervals, differences_UM.T, strict=True)
+    }
 
 
-def sign_flip_p_value(differences: Values, *, num_flips: int = NUM_FLIPS, seed: int) -> float:
-    """Share of sign flips whose sum is at least as far from 0 as the one seen (two-sided).
+def sign_flip_p_value(
+    differences: Values,
+    *,
+    side: Literal["both", "below"] = "both",
+    num_flips: int = NUM_FLIPS,
+    max_groups: int = MAX_GROUPS,
+    seed: int,
+) -> float:
+    """Share of sign flips whose sum is at least as far from 0 as the one seen, or with ``side="below"`` at least as low.
 
     Under no difference each user's sign is a fair coin. Users without a difference drop out. With n users and 2^n <=
     ``num_flips`` all flips are tried once; else random ones are, and (hits + 1) / (num_flips + 1) is returned.
@@ -167,17 +239,18 @@ def sign_flip_p_value(differences: Values, *, num_flips: int = NUM_FLIPS, seed: 
     differing = differences[differences != 0]
     if not len(differing):
         return 1.0
-    sums_G = _grouped(differing[:, None], rng)[0][:, 0]
-    seen = abs(sums_G.sum()) * (1 - 1e-9)  # a flip that gives the same sum in another order is a hit
+    sums_G = _grouped(differing[:, None], max_groups, rng)[0][:, 0]
+    far = np.abs if side == "both" else np.negative
+    seen = far(sums_G.sum()) - 1e-12 * np.abs(sums_G).sum()  # a flip that gives the same sum in another order is a hit
     if len(sums_G) <= math.log2(num_flips):
         signs_FG = (np.arange(2 ** len(sums_G))[:, None] >> np.arange(len(sums_G)) & 1) * 2 - 1
-        return float((np.abs(signs_FG @ sums_G) >= seen).mean())
+        return float((far(signs_FG @ sums_G) >= seen).mean())
     num_hits = 0
     for size in _blocks(num_flips, len(sums_G)):
         bytes_FB = rng.integers(0, 256, (size, -(-len(sums_G) // 8)), np.uint8)
         is_kept_FG = np.unpackbits(bytes_FB, axis=1, count=len(sums_G))
         flipped_F = 2 * (is_kept_FG.astype(np.float64) @ sums_G) - sums_G.sum()
-        num_hits += int((np.abs(flipped_F) >= seen).sum())
+        num_hits += int((far(flipped_F) >= seen).sum())
     return (num_hits + 1) / (num_flips + 1)
 
 
@@ -193,25 +266,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def users_needed(deviation: float, effect: float, *, level: float = LEVEL, power: float = 0.8) -> int | None:
+def users_needed(deviation: float, effect: float, *, level: float = LEVEL, power: float = POWER) -> int | None:
     """Users at whom a true mean difference of ``effect`` is proven with probability ``power``.
 
     n = ((z of 1 - (1 - level) / 2 + z of power) deviation / effect)^2, rounded up; ``deviation`` is the standard deviation
     of the users' differences. None for an effect of 0, and for one that would take more than 10^12 users.
     """
-    normal = NormalDist()
-    spread = (normal.inv_cdf(1 - (1 - level) / 2) + normal.inv_cdf(power)) * deviation
+    spread = _z_of(level, power) * deviation
     if abs(effect) * 1e6 <= spread:
         return None
     return max(2, math.ceil((spread / effect) ** 2))
 
 
-def _grouped(values_UM: Values, rng: np.random.Generator) -> tuple[Values, Values]:
-    """Deal the users into at most MAX_GROUPS groups; sums [G, M] and sizes [G]."""
+def minimum_detectable(deviation: float, num_users: int, *, level: float = LEVEL, power: float = POWER) -> float:
+    """Return the true mean difference that ``num_users`` prove with probability ``power``: ``users_needed`` turned round."""
+    return _z_of(level, power) * deviation / math.sqrt(num_users)
+
+
+def _z_of(level: float, power: float) -> float:
+    normal = NormalDist()
+    return normal.inv_cdf(1 - (1 - level) / 2) + normal.inv_cdf(power)
+
+
+def _grouped(values_UM: Values, max_groups: int, rng: np.random.Generator) -> tuple[Values, Values]:
+    """Deal the users into at most ``max_groups`` groups; sums [G, M] and sizes [G]."""
     num_users = len(values_UM)
-    if num_users <= MAX_GROUPS:
+    if num_users <= max_groups:
         return values_UM, np.ones(num_users)
-    starts = np.arange(MAX_GROUPS) * num_users // MAX_GROUPS
+    starts = np.arange(max_groups) * num_users // max_groups
     sums_GM = np.add.reduceat(values_UM[rng.permutation(num_users)], starts, axis=0)
     return sums_GM, np.diff(np.append(starts, num_users)).astype(np.float64)
 
@@ -228,9 +310,18 @@ def _resampled_means(sums_GM: Values, sizes_G: Values, num_samples: int, rng: np
     return np.concatenate(means)
 
 
+def _percentiles(values_M: Values, samples_SM: Values, level: float) -> list[Interval]:
+    tail = (1 - level) / 2
+    bounds_2M = np.quantile(samples_SM, [tail, 1 - tail], axis=0)
+    return [Interval(*map(float, row)) for row in np.round(np.vstack([values_M, bounds_2M]), DECIMALS).T]
+
+
 def _blocks(num_rows: int, width: int) -> list[int]:
-    """Cut ``num_rows`` rows of random numbers into blocks of at most CELLS."""
-    size = max(1, CELLS // width)
+    """Cut ``num_rows`` rows of random numbers into blocks of about CELLS.
+
+    Four rows of bytes are whole words of the generator, so that where a block ends does not change what comes after.
+    """
+    size = 4 * max(1, CELLS // width // 4)
     return [min(size, num_rows - start) for start in range(0, num_rows, size)]
 
 

@@ -41,6 +41,11 @@ def users_in_words(difference: Difference, min_users: int = 0) -> str:
     return f"about {needed:,} users would be needed to prove a difference of {signed(difference.mean)}"
 
 
+def detectable_in_words(difference: Difference) -> str:
+    """Say how small a difference could not have been seen, which "not proven" alone leaves open."""
+    return f"a difference below {number(difference.detectable)} could not have been seen over {difference.num_users:,} users"
+
+
 def number(value: float) -> str:
     """Four decimals, and two significant digits for what would vanish."""
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bowerbird.evaluation import calibration, gate, metrics, statistics
 from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, RuleResult
+from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
@@ -81,21 +82,16 @@ class Verdict(BaseModel):
 
 
 def choose_nominee(run: Run, fits: Sequence[Fitted], scored: Sequence[Scored], leader: Champion | None) -> Nominee:
-    """Choose on the selection window: the best by the gate's metric; the champion's recipe unless another is surely better.
-
-    Without that preference two models that are as good as each other would take turns, and each turn would have to be
-    proven as a change.
-    """
+    """Choose on the selection window: the best by the gate's metric; the champion's recipe unless another is surely better."""
     metric = run.recipe.gate.metric
     values = {one.label: pooled([one])[metric] for one in scored}
-    best = max(fits, key=lambda fitted: float(values[fitted.spec.label].mean()))
+    fitted_as = {fitted.spec.label: fitted for fitted in fits}
+    own = next((label for label, one in fitted_as.items() if leader and one.spec.identity == leader.spec.identity), None)
+    chosen, leading = nominate({label: values[label].to_numpy() for label in fitted_as}, champion=own, seed=run.recipe.seed)
     reason = f"it has the highest {metric_name(run.recipe)} on the selection window"
-    own = [fitted for fitted in fits if leader is not None and fitted.spec.identity == leader.spec.identity]
-    if own and own[0] != best:
-        difference = statistics.paired_difference(values[best.spec.label], values[own[0].spec.label], seed=run.recipe.seed)
-        if difference.low <= 0:
-            reason = f"it is the champion's recipe, and {best.spec.label} is not surely better on the selection window"
-            best = own[0]
+    if chosen != leading:
+        reason = f"it is the champion's recipe, and {leading} is not surely better on the selection window"
+    best = fitted_as[chosen]
     means = {label: float(series.mean()) for label, series in values.items()}
     write_json(
         run.folder / SELECTION,
@@ -144,9 +140,8 @@ def evaluate(
     values = {label: pooled(windows)[metric] for label, windows in tested.items()}
     among = entrants(recipe, nominee, leader)
     own = nominee.spec.label
-    differences = {
-        label: statistics.paired_difference(values[own], other, seed=seed) for label, other in values.items() if label != own
-    }
+    others = {label: other for label, other in values.items() if label != own}
+    differences = statistics.paired_differences(values[own], others, seed=seed)
     rival_labels = [label_of(spec, among) for spec in rivals(recipe)]
     content = {
         "metric": metric_name(recipe),
