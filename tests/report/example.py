@@ -32,8 +32,25 @@ from bowerbird.report.content import (
     TestWindow,
     TrainingCurve,
 )
+from bowerbird.report.content_decision import (
+    Answer,
+    Check,
+    ColumnDrift,
+    Contrast,
+    DecisionView,
+    Drift,
+    DriftFigure,
+    Estimate,
+    Guard,
+    ListChange,
+    ListChanges,
+    MixShare,
+    OffPolicy,
+    Slice,
+)
 from bowerbird.report.reach import measure_reach
 
+TO_PASS = "raise the lower bound by more than 0.0019; about 4,120 users would be needed to prove a difference of +0.0021"
 NOW = datetime(2026, 3, 1, 22, 15, tzinfo=UTC)
 
 
@@ -51,6 +68,9 @@ def stopped() -> ReportContent:
             "sentence": "21 % of the events were rejected, and the recipe allows 10 %. Nothing was trained or published.",
             "evaluations": (),
             "decision": (),
+            "view": None,
+            "changes": None,
+            "drift": None,
             "curves": (),
             "reach": None,
             "examples": (),
@@ -63,7 +83,7 @@ def stopped() -> ReportContent:
 def held() -> ReportContent:
     """A run that a person must decide on, with a rule not passed."""
     rules = full().decision
-    failed = rules[1].model_copy(update={"found": "0.0021, 95 % from -0.0019 to 0.0061", "passed": False})
+    failed = rules[1].model_copy(update={"found": "0.0021, 95 % from -0.0019 to 0.0061", "passed": False, "to_pass": TO_PASS})
     return full().model_copy(
         update={
             "outcome": "held",
@@ -73,6 +93,8 @@ def held() -> ReportContent:
                 "bowerbird approve 20260302-031500-5f2c --reject --reason '...'",
             ),
             "decision": (rules[0], failed, *rules[2:]),
+            "view": _view().model_copy(update={"off_policy": OffPolicy(applicable=False, reason="no exploration was logged.")}),
+            "answer": Answer(deadline=NOW + timedelta(days=3), without_answer="the old lists stay"),
             "published": None,
         }
     )
@@ -97,6 +119,10 @@ def full() -> ReportContent:
         profiles=(_profile(),),
         evaluations=(_evaluation(), _leave_last_out()),
         decision=_decision(),
+        view=_view(),
+        answer=Answer(accepted=True, by="Ada", reason="Checked twenty lists by hand.", at=NOW, kind="approve", deadline=NOW),
+        changes=_changes(),
+        drift=_drift(),
         curves=(_curve(),),
         reliability=(_reliability(),),
         reach=_reach(),
@@ -233,6 +259,109 @@ def _decision() -> tuple[Rule, ...]:
     )
 
 
+def _view() -> DecisionView:
+    contrasts = [("personal_frequency", 0.0253, 0.0190, 0.0316), ("cooccurrence", 0.0105, 0.0061, 0.0149)]
+    contrasts += [("popularity, last 7 days", 0.0726, 0.0655, 0.0797), ("random", 0.1071, 0.1019, 0.1123)]
+    return DecisionView(
+        nominee="sasrec",
+        metric="NDCG@10",
+        contrasts=tuple(
+            Contrast(
+                name=name,
+                mean=mean,
+                low=low,
+                high=high,
+                p_value=0.0004 if mean < 0.02 else 0.00001,
+                num_users=1342,
+                num_differing=987,
+                users_needed=640,
+                is_champion=name == "cooccurrence",
+            )
+            for name, mean, low, high in contrasts
+        ),
+        guards=(
+            Guard(metric="Recall@10", other="cooccurrence", mean=0.0098, low=0.0021, high=0.0175, adjusted_p=0.02, blocks=False),
+            Guard(metric="MRR@10", other="cooccurrence", mean=-0.0044, low=-0.0081, high=-0.0007, adjusted_p=0.04, blocks=True),
+        ),
+        slices=_slices(),
+        checks=(
+            Check(name="lists full", asked="every list holds 10 items", found="every list holds 10 items", passed=True),
+            Check(name="gini", asked="at most 0.9", found="0.93: few items take most places", passed=False, severity="show"),
+            Check(name="unknown history", asked="a list for a history of unknown items", found="not asked", passed=None),
+            Check(name="deterministic", asked="the same lists twice", found="3 of 200 lists differ", passed=False),
+        ),
+        leaks=(Check(name="events at or after the cut-off", found="none of 148,225 events", passed=True),),
+        off_policy=OffPolicy(
+            applicable=True,
+            reason="The intervals are wide, for 54 clicks were logged.",
+            estimates=(
+                Estimate(estimator="IPS", value=0.0051, low=0.0012, high=0.0111),
+                Estimate(estimator="SNIPS", value=0.0048, low=0.0014, high=0.0099),
+                Estimate(estimator="doubly robust", value=0.0046, low=0.0019, high=0.0081),
+            ),
+            logged_value=0.0038,
+            effective_sample_size=212.4,
+            warnings=("2.1 % of the impressions carry half of the weight.",),
+        ),
+    )
+
+
+def _slices() -> tuple[Slice, ...]:
+    rows = [("activity", "1 to 2 events", 61, -0.0312, 0.0401), ("kind", "new users", 138, -0.0151, 0.0102)]
+    rows += [("country", "Norway", 240, -0.0009, 0.0121), ("country", "Türkiye", 102, 0.0011, 0.0202)]
+    rows += [("kind", "returning users", 1204, 0.0134, 0.0049), ("activity", "20 events or more", 402, 0.0201, 0.0088)]
+    return tuple(
+        Slice(
+            column=column,
+            value=value,
+            num_users=users,
+            shown_only=users < 100,
+            other="cooccurrence",
+            nominee=0.0982,
+            mean=mean,
+            low=mean - spread,
+            high=mean + spread,
+            adjusted_p=0.012 if mean < -0.01 else 1.0,
+            blocks=value == "new users",
+        )
+        for column, value, users, mean, spread in rows
+    )
+
+
+def _changes() -> ListChanges:
+    one = ListChange(user_id="u00042", entered=("Walnut shelf",), left=("Old oak desk", "Felt coaster"), moved=2, unmoved=3)
+    same = ListChange(user_id="u01977", entered=(), left=(), moved=0, unmoved=4)
+    return ListChanges(version=6, overlap=0.642, users=(one, same))
+
+
+def _drift() -> Drift:
+    return Drift(
+        run_id="20260223-031500-11aa",
+        num_before=64_120,
+        num_since=15_310,
+        days_before=28.0,
+        days_since=7.0,
+        psi_limit=0.2,
+        figures=(
+            DriftFigure(
+                name="Events a day", before="2,290", since="2,187", note="less than half or more than twice", is_over=False
+            ),
+            DriftFigure(
+                name="Users never seen before", before="6.1 %", since="14.4 %", note="less than half or twice", is_over=True
+            ),
+        ),
+        mix=(MixShare(event="view", before=0.81, since=0.802), MixShare(event="purchase", before=0.19, since=0.198)),
+        columns=(
+            ColumnDrift(
+                table="events", column="price", missing_before=0.0004, missing_since=0.0, psi=0.013, noise=0.001, is_over=False
+            ),
+            ColumnDrift(
+                table="users", column="country", missing_before=0.0, missing_since=0.21, psi=0.61, noise=0.02, is_over=True
+            ),
+        ),
+    )
+
+
 def _curve() -> TrainingCurve:
     points = tuple(
         CurvePoint(
@@ -266,7 +395,10 @@ def _examples() -> tuple[ExampleUser, ...]:
     ]
     listed = tuple(
         ListedItem(
-            rank=r, title=t, why="goes with Oak side table" if r < 3 else "bought by people with a like history" if r == 3 else ""
+            rank=r,
+            title=t,
+            before={1: None, 2: 4, 3: 2}.get(r, r),
+            why="goes with Oak side table" if r < 3 else "bought by people with a like history" if r == 3 else "",
         )
         for r, t in enumerate(more, start=1)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -10,24 +9,26 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bowerbird.columns import EXPLANATION, ITEM_ID, REASON, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
 from bowerbird.models import check_config
+from bowerbird.pipeline import drift, view
+from bowerbird.pipeline.examples import pick_examples
 from bowerbird.pipeline.judge import EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment, semantic_ids_report
 from bowerbird.pipeline.semantic_ids import in_words
 from bowerbird.pipeline.session import ingest_report, outcome_of
-from bowerbird.pipeline.show import item_titles
 from bowerbird.report import content as report
+from bowerbird.report.content_decision import DecisionView, Drift
 from bowerbird.report.page import write_report
 from bowerbird.report.reach import measure_reach
+from bowerbird.report.words import check_in_words, slice_in_words
 from bowerbird.sources.intake import IngestReport
-from bowerbird.store.published import current
-from bowerbird.store.runs import DECISION, OUTCOME, read_json, write_json
+from bowerbird.store.published import current, history
+from bowerbird.store.runs import DECISION, MANIFEST, OUTCOME, read_json, write_json
 
-NUM_EXAMPLES = 3
+DRIFT = "drift.json"
 SIMULATED = "The data is simulated: no person, item or event in it is real."
 LEAVE_LAST_OUT = (
     "Leave-last-out: each user's last success is held out, whenever it was, so popularity and item relations come in part "
@@ -53,14 +54,19 @@ def finish(
     """Write outcome and report; return the outcome."""
     told = outcome_of(run, outcome) | {"sentence": sentence}
     evaluation = read_json(run.folder / EVALUATION) if (run.folder / EVALUATION).exists() else None
+    seen = None
     if evaluation is not None:
-        told |= _figures(evaluation) | {"decision": read_json(run.folder / DECISION)}
+        seen = view.decision_view(evaluation, confidence=0.95)
+        told |= _figures(evaluation) | _findings(seen) | {"decision": read_json(run.folder / DECISION)}
     if run.source is None and run.recipe.source.sample is not None:
         told["note"] = SIMULATED
-    examples = _examples(run, prepared) if prepared else ()
+    version = read_json(run.folder / MANIFEST)["champion_version"] if prepared else None
+    examples, changes = pick_examples(run, prepared, version) if prepared else ((), None)
     told["example_user"] = examples[0].user_id if examples else None
     path = run.folder / "report.html"
-    write_report(_content(run, told, evaluation, plan, prepared, examples), path)
+    content = _content(run, told, evaluation, plan, prepared)
+    beside = {"view": seen, "examples": examples, "changes": changes, "drift": _drift(run, version)}
+    write_report(content.model_copy(update=beside), path)
     told["report"] = str(path)
     write_json(run.folder / OUTCOME, told)
     return told
@@ -84,13 +90,32 @@ def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
     }
 
 
+def _findings(seen: DecisionView) -> dict[str, Any]:  # Any: JSON
+    """Return in words the worst part of the users and the broken checks."""
+    worst = seen.worst_slice
+    return {
+        "worst_slice": slice_in_words(worst, seen.metric) if worst else None,
+        "broken_checks": [check_in_words(check) for check in seen.broken],
+    }
+
+
+def _drift(run: Run, version: int | None) -> Drift | None:
+    """Compare the input with that of the run behind a published version; kept in the run's folder too."""
+    if version is None:
+        return None
+    publish = next(one for one in history(run.home) if one.version == version)
+    found = drift.measure(run, publish.run_id)
+    if found is not None:
+        write_json(run.folder / DRIFT, found.model_dump(mode="json"))
+    return found
+
+
 def _content(
     run: Run,
     told: dict[str, Any],  # Any: JSON
     evaluation: dict[str, Any] | None,  # Any: JSON
     plan: Plan | None,
     prepared: Prepared | None,
-    examples: tuple[report.ExampleUser, ...],
 ) -> report.ReportContent:
     ingest = ingest_report(run)
     present, ids = current(run.home), semantic_ids_report(run)
@@ -118,7 +143,6 @@ def _content(
         curves=training_curves(run),
         reliability=_reliability(run, evaluation, plan) if evaluation and plan else (),
         reach=_reach(run, prepared) if prepared else None,
-        examples=examples,
         test_windows=_windows(evaluation) if evaluation else (),
     )
 
@@ -247,7 +271,11 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
 def _rules(decision: dict[str, Any]) -> tuple[report.Rule, ...]:  # Any: JSON
     return tuple(
         report.Rule(
-            name=rule["name"][:1].upper() + rule["name"][1:], asked=rule["asked"], found=rule["found"], passed=rule["passed"]
+            name=rule["name"][:1].upper() + rule["name"][1:],
+            asked=rule["asked"],
+            found=rule["found"],
+            passed=rule["passed"],
+            to_pass=rule["to_pass"],
         )
         for rule in decision["rules"]
     )
@@ -312,47 +340,6 @@ def _reach(run: Run, prepared: Prepared) -> report.Reach:
             """
         ).df()
     return measure_reach(rows["chosen"].to_numpy(np.int64), rows["listed"].to_numpy(np.int64))
-
-
-def _examples(run: Run, prepared: Prepared) -> tuple[report.ExampleUser, ...]:
-    """Pick users with much, some and little history, always the same for the same data."""
-    with reading(run) as con:
-        ranked = con.execute("select user_id, count(*) as n from events group by user_id order by n desc, user_id").df()
-        places = sorted({round(share * (len(ranked) - 1)) for share in (0.02, 0.5, 0.9)})
-        users = ranked.iloc[places]
-        con.register("wanted", users[[USER_ID]])
-        events = con.execute(
-            "select user_id, item_id, event, timestamp from events semi join wanted using (user_id) "
-            "qualify row_number() over (partition by user_id order by timestamp desc, source_row desc, event_id) <= 8 "
-            "order by user_id, timestamp desc, source_row desc, event_id"
-        ).df()
-        con.from_parquet(str(prepared.lists)).create_view("lists", replace=True)
-        lists = con.execute("select * from lists semi join wanted using (user_id) order by user_id, rank").df()
-    titles = item_titles(run.home, [*events[ITEM_ID], *lists[ITEM_ID]])
-    return tuple(
-        _example(user, count, events[events[USER_ID] == user], lists[lists[USER_ID] == user], titles)
-        for user, count in zip(users[USER_ID], users["n"], strict=True)
-    )[:NUM_EXAMPLES]
-
-
-def _example(user: str, count: int, events: pd.DataFrame, lists: pd.DataFrame, titles: dict[str, str]) -> report.ExampleUser:
-    return report.ExampleUser(
-        user_id=user,
-        num_events=int(count),
-        history=tuple(
-            report.PastEvent(title=titles.get(row[ITEM_ID], row[ITEM_ID]), event=row["event"], when=row["timestamp"])
-            for row in events.to_dict("records")
-        ),
-        items=tuple(
-            report.ListedItem(rank=int(row["rank"]), title=titles.get(row[ITEM_ID], row[ITEM_ID]), why=_why(row))
-            for row in lists.to_dict("records")
-        ),
-    )
-
-
-def _why(row: dict[Hashable, Any]) -> str:  # Any: cells
-    """Return the explanation where the recipe asks for one, else the evidence in words."""
-    return str(row[EXPLANATION] if isinstance(row[EXPLANATION], str) else row[REASON])
 
 
 def _windows(evaluation: dict[str, Any]) -> tuple[report.TestWindow, ...]:  # Any: JSON

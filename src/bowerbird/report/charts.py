@@ -46,6 +46,7 @@ class Interval:
     low: float | None = None
     high: float | None = None
     is_marked: bool = False
+    is_bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,22 +112,27 @@ def line_chart(
     return _svg(parts, caption, height)
 
 
-def forest_plot(rows: Sequence[Interval], *, caption: Caption) -> Markup:
-    """Draw a value with its interval for each row, and the marked row's interval as a band behind all."""
+def forest_plot(rows: Sequence[Interval], *, caption: Caption, reference: float | None = None) -> Markup:
+    """Draw a value with its interval for each row.
+
+    Behind them lies a line at ``reference``, or, where there is none, the marked row's interval as a band.
+    """
     row_height, longest = 34, 23
-    gutter = 14 + 7.2 * min(longest, max(len(row.name) for row in rows))
+    gutter = 18 + 7.4 * min(longest, max(len(row.name) for row in rows))
     bottom = TOP + row_height * len(rows)
-    ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
+    ends = [end for row in rows for end in (row.value, row.low, row.high, reference) if end is not None]
     across = ticks(min(0.0, *ends), max(ends))
     x_at = Scale(across[0], across[-1], gutter, WIDTH - RIGHT)
     parts = [LINE.format("grid", x_at(x), TOP, x_at(x), bottom) for x in across]
     parts += [TEXT.format("tick middle", x_at(x), bottom + 18, short(x)) for x in across]
+    if reference is not None:
+        parts.append(LINE.format("reference", x_at(reference), TOP - 6, x_at(reference), bottom + 4))
     for row in rows:
-        if row.is_marked and row.low is not None and row.high is not None:
+        if reference is None and row.is_marked and row.low is not None and row.high is not None:
             parts.append(BAR.format("band", x_at(row.low), TOP, max(x_at(row.high) - x_at(row.low), 1), bottom - TOP))
     for place, row in enumerate(rows):
         y = TOP + row_height * (place + 0.5)
-        style = "first" if row.is_marked else "other"
+        style = "bad" if row.is_bad else "first" if row.is_marked else "other"
         parts.append(TEXT.format("name strong" if row.is_marked else "name", 0, y + 4.5, _shorten(row.name, longest)))
         if row.low is not None and row.high is not None:
             parts.append(LINE.format(f"whisker {style}", x_at(row.low), y, x_at(row.high), y))

@@ -5,16 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from bowerbird.report.content_decision import Answer, DecisionView, Drift, ListChanges
+from bowerbird.report.record import Record
 
 Outcome = Literal["published", "unchanged", "ingested", "rejected", "held", "stopped", "failed"]
 Role = Literal["nominee", "candidate", "champion", "rival", "published"]
-
-
-class Record(BaseModel):
-    """A part of the report: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Step(Record):
@@ -38,10 +35,10 @@ class RunFacts(Record):
     recipe_digest: str | None = None
     code_commit: str | None = None
     num_threads: int | None = None
-    cut_offs: dict[str, datetime] = {}
+    cut_offs: dict[str, datetime] = Field(default_factory=dict)
     """What a point in time is called, and when it is: "fit ends", "selection ends"."""
-    table_versions: dict[str, int] = {}
-    packages: dict[str, str] = {}
+    table_versions: dict[str, int] = Field(default_factory=dict)
+    packages: dict[str, str] = Field(default_factory=dict)
     steps: tuple[Step, ...] = ()
 
 
@@ -142,6 +139,8 @@ class Rule(Record):
     asked: str
     found: str
     passed: bool | None
+    to_pass: str = ""
+    """What would have to change, where it failed."""
 
 
 class CurvePoint(Record):
@@ -236,6 +235,8 @@ class ListedItem(Record):
     rank: int
     title: str
     why: str = ""
+    before: int | None = None
+    """Its place in the published list; None where it is not there, or no list is."""
 
 
 class ExampleUser(Record):
@@ -289,6 +290,10 @@ class ReportContent(Record):
     evaluations: tuple[Evaluation, ...] = ()
     """The first is the one that the gate judged."""
     decision: tuple[Rule, ...] = ()
+    view: DecisionView | None = None
+    answer: Answer | None = None
+    changes: ListChanges | None = None
+    drift: Drift | None = None
     curves: tuple[TrainingCurve, ...] = ()
     searches: tuple[Search, ...] = ()
     reliability: tuple[Reliability, ...] = ()

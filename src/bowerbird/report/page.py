@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from bowerbird.report.charts import Caption, Interval, Series, day_bars, forest_plot, line_chart, paired_bars, reliability_plot
 from bowerbird.report.content import Day, Evaluation, Metric, ModelResult, Reach, Reliability, ReportContent, TrainingCurve
+from bowerbird.report.decision_charts import draw
+from bowerbird.report.words import signed
 
 FOLDER = Path(__file__).parent
 METRICS = {
@@ -57,6 +59,9 @@ def render_report(content: ReportContent) -> str:
         forests=[_forest(evaluation, place) for place, evaluation in enumerate(content.evaluations)],
         curves=[_curve_charts(curve, place) for place, curve in enumerate(content.curves)],
         reliability_charts=[_reliability_chart(one, place) for place, one in enumerate(content.reliability)],
+        pictures=draw(content.view),
+        sections=_sections(content),
+        left={user.user_id: user.left for user in content.changes.users} if content.changes else {},
         reach_charts=_reach_charts(content.reach) if content.reach else [],
         days_chart=_days_chart(content.days) if content.days else None,
         metric_words=_metric_words(content.evaluations),
@@ -75,6 +80,9 @@ def _template() -> Template:
         "duration": duration,
         "moment": moment,
         "metric_name": metric_name,
+        "signed": signed,
+        "chance": chance,
+        "days": days,
     }
     return pages.get_template("page.html")
 
@@ -99,6 +107,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def days(number: float) -> str:
+    """Spell a number of days; hours where it is less than two."""
+    return f"{24 * number:.0f} hours" if number < 2 else f"{number:.0f} days"
+
+
+def chance(p_value: float) -> str:
+    """Spell a p-value; a small one never reads as nothing."""
+    return "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
+
+
 def moment(when: datetime) -> str:
     """Spell a time to the minute, in UTC; a time without a zone is taken as UTC."""
     return (when.astimezone(UTC) if when.tzinfo else when).strftime("%Y-%m-%d %H:%M UTC")
@@ -108,6 +126,27 @@ def metric_name(metric: Metric) -> str:
     """Spell a metric as people do: NDCG@10."""
     word = METRICS.get(metric.name, (metric.name, ""))[0]
     return f"{word}@{metric.k}" if metric.k is not None else word
+
+
+def _sections(content: ReportContent) -> list[tuple[str, str]]:
+    """List the parts that the page has, by their ids."""
+    parts = [
+        ("decision", "Decision", content.decision or content.view or content.answer),
+        ("changes", "Changes in the lists", content.changes),
+        ("drift", "Changes in the data", content.drift),
+        ("next", "Next", content.next_steps),
+        ("metrics", "Models", content.evaluations),
+        ("examples", "Example users", content.examples),
+        ("reliability", "Probabilities", content.reliability),
+        ("reach", "Catalogue", content.reach),
+        ("training", "Training", content.curves),
+        ("searches", "Searches", content.searches),
+        ("ingest", "Rows", content.tables),
+        ("profile", "Tables", content.profiles),
+        ("windows", "Test windows", content.test_windows),
+        ("facts", "This run", True),
+    ]
+    return [(key, name) for key, name, part in parts if part]
 
 
 def _metric_words(evaluations: tuple[Evaluation, ...]) -> list[tuple[str, str]]:
@@ -157,7 +196,13 @@ def _curve_charts(curve: TrainingCurve, place: int) -> dict[str, object]:
         caption = Caption(f"validation-{place}", f"{curve.validation_name} of {curve.model}", text)
         name = curve.validation_name[:1].upper() + curve.validation_name[1:]
         charts.append((name, line_chart([Series(measured, "second")], caption=caption, x_label="epoch", marked=best)))
-    return {"model": curve.model, "best_epoch": curve.best_epoch, "charts": charts}
+    return {
+        "model": curve.model,
+        "best_epoch": curve.best_epoch,
+        "charts": charts,
+        "points": curve.points,
+        "validation_name": curve.validation_name,
+    }
 
 
 def _reliability_chart(found: Reliability, place: int) -> Markup:

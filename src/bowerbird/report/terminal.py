@@ -48,10 +48,18 @@ def print_outcome(outcome: dict[str, Any], *, home: Path) -> None:  # Any: JSON
     console.print()
     headline = Text(outcome["outcome"].capitalize(), STYLES[outcome["outcome"]])
     console.print(headline + Text(f". {outcome.get('sentence') or ''}", "default"))
+    for meaning in findings(outcome):
+        console.print(Text(meaning))
     if outcome.get("note"):
         console.print(Text(outcome["note"], "dim"))
     for command, meaning in next_steps(outcome, home):
         console.print(Text(f"  {command}", "cyan") + Text(f"   {meaning}", "dim"))
+
+
+def findings(outcome: dict[str, Any]) -> list[str]:  # Any: JSON
+    """Return a line for the worst part of the users and one for each broken check, where they were measured."""
+    worst = outcome.get("worst_slice")
+    return [*([f"Worst part: {worst}"] if worst else []), *(f"Broken check: {one}" for one in outcome.get("broken_checks", ()))]
 
 
 def next_steps(outcome: dict[str, Any], home: Path) -> list[tuple[str, str]]:  # Any: JSON

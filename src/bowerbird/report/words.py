@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from bowerbird.report.content_decision import Check, Slice
+
 MARKS = {True: "passed", False: "not passed", None: "not needed"}
 
 
 def decision_text(decision: dict[str, Any]) -> str:  # Any: JSON
     """Return the decision as Markdown: the sentence, then rule by rule."""
-    lines = [f"## {decision['sentence']}", "", "| rule | asked | found | |", "| --- | --- | --- | --- |"]
+    lines = [f"## {decision['sentence']}", "", "| rule | asked | found | | to pass |", "| --- | --- | --- | --- | --- |"]
     for rule in decision["rules"]:
-        cells = [f"{rule['rule']} {rule['name']}", rule["asked"], rule["found"], MARKS[rule["passed"]]]
+        cells = [f"{rule['rule']} {rule['name']}", rule["asked"], rule["found"], MARKS[rule["passed"]], rule["to_pass"]]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -55,3 +57,23 @@ def part_of(label: str, evaluation: dict[str, Any]) -> str:  # Any: JSON
     """Return the part that a model plays: nominee, champion, rival, or several of them."""
     parts = [part for part in ("nominee", "champion") if evaluation[part] == label]
     return ", ".join([*parts, *(["rival"] if label in evaluation["rivals"] else [])])
+
+
+def signed(value: float) -> str:
+    """Spell a difference with its sign; four places, and two digits of what would vanish."""
+    spelt = f"{value:+.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:+.2g}"
+    return "0.0000" if value == 0 else spelt
+
+
+def slice_in_words(one: Slice, metric: str) -> str:
+    """Tell how the nominee stands in one part of the users."""
+    doubt = ", too few to decide anything" if one.shown_only else ""
+    return (
+        f"{one.name}, {metric} {signed(one.mean)} ({signed(one.low)} to {signed(one.high)}) to {one.other} "
+        f"over {one.num_users:,} users{doubt}"
+    )
+
+
+def check_in_words(check: Check) -> str:
+    """Tell what a broken check found."""
+    return f"{check.name}: {check.found}" + ("" if check.severity == "block" else " (shown, decides nothing)")
