@@ -33,6 +33,7 @@ from bowerbird.store import published
 from bowerbird.store.runs import DECISION, MANIFEST, list_runs, read_json, write_json
 
 EVALUATION = "evaluation.json"
+BACKTEST = "backtest.json"
 SELECTION = "selection.json"
 SEARCHES = "searches.json"
 SIDES = ("repeat", "novel")
@@ -273,12 +274,12 @@ def _all_figures(by_label: dict[str, list[Scored]], metric: str, seed: int) -> d
 
 
 def _window_use(run: Run, window: Window, scored: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON
-    """Record the use of a test window, with the earlier runs that have used an overlapping one."""
+    """Record the use of a test window, with the earlier runs and backtests that have used an overlapping one."""
     used_by = []
     for run_id in list_runs(run.home.runs):
-        path = run.home.runs / run_id / EVALUATION
-        if run_id != run.run_id and path.exists():
-            spans = [(one["start"], one["end"]) for one in read_json(path)["test_windows"]]
+        paths = [path for name in (EVALUATION, BACKTEST) if (path := run.home.runs / run_id / name).exists()]
+        if run_id != run.run_id and paths:
+            spans = [(one["start"], one["end"]) for path in paths for one in read_json(path)["test_windows"]]
             mine = (window.cut.at, window.end)
             if any((start < mine[1] and mine[0] < end) or (start, end) == mine for start, end in spans):
                 used_by.append(run_id)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
+PLAN = "plan.json"
+
+
 class Cut(BaseModel):
     """Which events a model is fitted on: those before ``at`` (microseconds), less what leave-last-out takes away."""
 
@@ -148,18 +151,26 @@ def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFr
 
 def make_plan(run: Run) -> Plan:
     """Cut the log into windows and keep the plan in the run's folder. Raises DataError where the log is too short."""
+    now, data, is_target = whole_log(run)
+    plan = _plan(run.recipe.split.kind, data, is_target, now, run)
+    write_json(run.folder / PLAN, plan.model_dump(mode="json"))
+    return plan
+
+
+def whole_log(run: Run) -> tuple[int, Interactions, NDArray[np.bool_]]:
+    """Read all interactions and which are target events, and the moment just after the newest accepted event, microseconds.
+
+    Raises DataError where there is no event.
+    """
     from bowerbird.warehouse import features
 
-    recipe = run.recipe
     with reading(run) as con:
         newest = con.execute("select max(timestamp) from events").fetchone()
         if newest is None or newest[0] is None:
             raise DataError("there are no events", next_step="check the source and the quarantine")
         now = int(to_microseconds(pd.Series([newest[0]]))[0]) + 1
-        loaded = features.load_interactions(con, recipe, cut_off=now)
-    plan = _plan(recipe.split.kind, loaded.interactions, loaded.is_target, now, run)
-    write_json(run.folder / "plan.json", plan.model_dump(mode="json"))
-    return plan
+        loaded = features.load_interactions(con, run.recipe, cut_off=now)
+    return now, loaded.interactions, loaded.is_target
 
 
 def _plan(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,7 @@ from bowerbird.ranking.lists import ListMaker
 from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_search import Search
+from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import current
 from bowerbird.store.runs import MANIFEST, read_json
 
@@ -176,17 +179,27 @@ def label_of(spec: Spec, among: Sequence[Spec]) -> str:
 def fit(run: Run, spec: Spec, cut: Cut, *, on_validation: Callable[[int, float], None] | None = None) -> Fitted:
     """Fit a model on a cut, or find it where the same fit was made before; ``on_validation`` is ``Model``'s."""
     folder = model_folder(run, spec, cut)
-    is_found = folder.exists()
-    if not is_found:
-        data, is_target = load_cut(run, cut)
-        config = spec.config if spec.frozen is None else spec.frozen
-        model = build_model(spec.name, seed=run.recipe.seed, **config)
-        model.on_validation, model.checkpoints = on_validation, run.home.cache / "checkpoints" / folder.name
-        if model.foretells_targets:
-            data = replace(data, labels=is_target.astype(np.float64))
-        model.fit(data, items=load_items(run), users=load_users(run)).save(folder)
-        shutil.rmtree(model.checkpoints, ignore_errors=True)
+    with alone(run, folder.name):
+        is_found = folder.exists()
+        if not is_found:
+            data, is_target = load_cut(run, cut)
+            config = spec.config if spec.frozen is None else spec.frozen
+            model = build_model(spec.name, seed=run.recipe.seed, **config)
+            model.on_validation, model.checkpoints = on_validation, run.home.cache / "checkpoints" / folder.name
+            if model.foretells_targets:
+                data = replace(data, labels=is_target.astype(np.float64))
+            model.fit(data, items=load_items(run), users=load_users(run)).save(folder)
+            shutil.rmtree(model.checkpoints, ignore_errors=True)
     return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
+
+
+@contextmanager
+def alone(run: Run, key: str) -> Iterator[None]:
+    """Let one thread or process at a time make what ``key`` names: a backtest runs beside others and beside a nightly run."""
+    path = run.home.cache / "locks" / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writer_lock(path, wait_seconds=math.inf):
+        yield
 
 
 def model_folder(run: Run, spec: Spec, cut: Cut) -> Path:
@@ -233,26 +246,38 @@ class Scored(BaseModel):
 
 def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     """Recommend to everybody with something to find in a window, from the full catalogue, and count what is found."""
+    model, folder = load_model(fitted.folder), window_folder(run, window)
+    scored = score_lists(run, model, window, label=fitted.spec.label, folder=folder)
+    has_probabilities = type(model).predict_proba is not Model.predict_proba  # reading all targets may take a pass over the log
+    bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed) if has_probabilities else None
+    if bins is None:
+        return scored
+    path = folder / f"{fitted.spec.label}.probabilities.parquet"
+    bins.to_parquet(path, index=False)
+    return scored.model_copy(update={"probabilities": path})
+
+
+def score_lists(
+    run: Run, model: Model, window: Window, *, label: str, folder: Path, history: Interactions | None = None
+) -> Scored:
+    """Do so with a model in memory and write lists and figures to ``folder``.
+
+    ``history`` stands in for what the model knows of its users: all before the window, for a model fitted before that.
+    """
     k, targets = run.recipe.gate.k, load_targets(run, window)
-    model = load_model(fitted.folder)
     allowed = candidates(run, window.cut.at)
-    lists = recommend(run, model, targets[USER_ID].unique().tolist(), k=k, at=window.cut.at, allowed=allowed)
+    users = targets[USER_ID].unique().tolist()
+    lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history)
     per_user = metrics.per_user_metrics(lists, targets, k=k, metrics=SHOWN_METRICS)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
-    folder = window_folder(run, window)
-    files = {name: folder / f"{fitted.spec.label}.{name}.parquet" for name in ("lists", "users")}
+    files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
-    has_probabilities = type(model).predict_proba is not Model.predict_proba  # reading all targets may take a pass over the log
-    bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed) if has_probabilities else None
-    if bins is not None:
-        files["probabilities"] = folder / f"{fitted.spec.label}.probabilities.parquet"
-        bins.to_parquet(files["probabilities"], index=False)
     num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
     popularity = pd.Series(model.data.evidence().item_weights(), model.data.item_ids)
     return Scored(
-        label=fitted.spec.label,
+        label=label,
         window=window.name,
         **files,
         coverage=metrics.coverage(lists, num_items, k=k),

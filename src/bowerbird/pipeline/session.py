@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,33 @@ def session(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: fl
     DiskFullError
         Where the home's disk fills up at any step.
     """
-    with writer_lock(home.lock, wait_seconds=wait_seconds):
+    with writer_lock(home.lock, wait_seconds=wait_seconds), _recorded(home, recipe, source) as run:
+        yield run
+
+
+@contextmanager
+def reading_session(
+    home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float
+) -> Iterator[tuple[Run, Callable[[], None]]]:
+    """Do as ``session`` for what publishes nothing. What comes with the run frees the lock: call it once the source is in."""
+    with ExitStack() as lock:
+        lock.enter_context(writer_lock(home.lock, wait_seconds=wait_seconds))
+        with _recorded(home, recipe, source) as run:
+            yield run, lock.close
+
+
+@contextmanager
+def _recorded(home: Home, recipe: Recipe, source: Path | None) -> Iterator[Run]:
+    """Open a run, and write down what ends it before its time."""
+    with _told_when_full(home):
+        run = open_run(home, recipe, source)
+    use_threads()
+    try:
         with _told_when_full(home):
-            run = open_run(home, recipe, source)
-        use_threads()
-        try:
-            with _told_when_full(home):
-                yield run
-        except BaseException as error:
-            _record_failure(run, error)
-            raise
+            yield run
+    except BaseException as error:
+        _record_failure(run, error)
+        raise
 
 
 @contextmanager

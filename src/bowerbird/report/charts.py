@@ -194,6 +194,24 @@ def day_bars(values: Sequence[float], *, caption: Caption, first: str, last: str
     return _svg(parts, caption, height - 14)
 
 
+def age_chart(points: Sequence[tuple[float, float, float, float]], *, ends: Sequence[float], caption: Caption) -> Markup:
+    """Draw days, share, low and high of each point, from a fresh model at 0 on; ``ends`` are the values that the scale holds."""
+    height = 220
+    up = ticks(100 * min(0.0, *ends), 100 * max(0.0, *ends))
+    x_at = Scale(0.0, max(days for days, *_ in points) * 1.04, LEFT + 8, WIDTH - RIGHT)
+    y_at = Scale(up[0], up[-1], height - BOTTOM, TOP)
+    parts = list(_levels(up, y_at, lambda y: f"{y:+g} %" if y else "fresh"))
+    parts.append(LINE.format("reference", LEFT, y_at(0), WIDTH - RIGHT, y_at(0)))
+    parts += [TEXT.format("tick middle", x_at(days), height - BOTTOM + 18, f"{days:.3g}") for days, *_ in points]
+    for days, _, low, high in points:
+        parts.append(LINE.format("whisker other", x_at(days), y_at(100 * low), x_at(days), y_at(100 * high)))
+    course = [(0.0, 0.0), *((days, 100 * share) for days, share, *_ in points)]
+    parts.append(PATH.format("line first", _path(course, x_at, y_at)))
+    parts += [POINT.format("dot first", x_at(x), y_at(y), 4.5) for x, y in course]
+    parts.append(TEXT.format("label end", WIDTH - RIGHT, height - 4, "days since the fit"))
+    return _svg(parts, caption, height)
+
+
 def _levels(up: Iterable[float], y_at: Scale, spell: Callable[[float], str]) -> Iterable[Markup]:
     """Draw the horizontal grid with its values."""
     for y in up:

@@ -15,7 +15,8 @@ from bowerbird.store.home import Home
 from bowerbird.store.published import reachable, similar_versions
 from bowerbird.store.runs import MANIFEST, OUTCOME, list_runs, read_json
 
-REPORT = "report.html"
+WORDS = (".json", ".html")
+"""What a run has to say stays, however old."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,15 @@ def _tidy_run(folder: Path) -> bool:
     outcome = folder / OUTCOME
     if outcome.exists() and read_json(outcome)["outcome"] == "held":
         return False
-    found = [path for path in folder.iterdir() if path.suffix != ".json" and path.name != REPORT]
+    found = [path for path in folder.iterdir() if path.suffix not in WORDS]
     _delete(found)
     return bool(found)
 
 
 def _tidy_cache(cache: Path, horizon: datetime) -> int:
-    found = [path for kind in ("models", "results", "checkpoints", "text") for path in (cache / kind).glob("*")]
+    found = [
+        path for kind in ("models", "scores", "locks", "results", "checkpoints", "text") for path in (cache / kind).glob("*")
+    ]
     old = [path for path in found if path.stat().st_mtime < horizon.timestamp()]
     _delete(old)
     return len(old)
