@@ -275,6 +275,7 @@ def _view() -> DecisionView:
                 num_users=1342,
                 num_differing=987,
                 users_needed=640,
+                detectable=0.0041,
                 is_champion=name == "cooccurrence",
             )
             for name, mean, low, high in contrasts

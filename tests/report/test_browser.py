@@ -76,3 +76,72 @@ def test_hostile_titles_run_nothing(browser: Browser, tmp_path: Path) -> None:
     assert dialogs == []
     assert page.get_by_text("<script>alert('title')</script>").is_visible()
     page.context.close()
+
+
+def named(browser: Browser, path: Path) -> list[tuple[str, str]]:
+    """Return role and accessible name of everything in the accessibility tree."""
+    page, _ = visit(browser, path, 1280, 900, "light")
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    page.context.close()
+    return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+
+
+@pytest.mark.parametrize("content", [full(), held(), stopped(), least()], ids=["full", "held", "stopped", "least"])
+def test_a_screen_reader_finds_landmarks_and_a_name_for_all_that_it_can_stop_at(
+    browser: Browser, tmp_path: Path, content: ReportContent
+) -> None:
+    write_report(content, tmp_path / "report.html")
+    found = named(browser, tmp_path / "report.html")
+    roles = [role for role, _ in found]
+    assert [roles.count(role) for role in ("banner", "main", "navigation")] == [1, 1, 1]
+    speaking = {"link", "region", "image", "table", "heading", "DisclosureTriangle", "navigation", "article", "columnheader"}
+    assert [(role, name) for role, name in found if role in speaking and not name.strip()] == []
+    regions = [name for role, name in found if role == "region"]
+    assert len(set(regions)) == len(regions), "each is told from the others by its name"
+
+
+def test_pictures_say_their_values(browser: Browser, tmp_path: Path) -> None:
+    write_report(full(), tmp_path / "report.html")
+    page, _ = visit(browser, tmp_path / "report.html", 1280, 900, "light")
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    pictures = [node["name"]["value"] for node in nodes if node["role"]["value"] == "image"]
+    assert any("cooccurrence +0.0105 (+0.0061 to +0.0149)" in name for name in pictures)
+    assert any("new users -0.0151 (-0.0253 to -0.0049)" in name for name in pictures)
+    page.context.close()
+
+
+def test_the_keyboard_reaches_everything_in_reading_order_and_sees_where_it_is(browser: Browser, tmp_path: Path) -> None:
+    write_report(held(), tmp_path / "report.html")
+    page, _ = visit(browser, tmp_path / "report.html", 1280, 900, "light")
+    can = "a[href], summary, [tabindex='0']"
+    shown = f'[...document.querySelectorAll("{can}")].filter(one => one.checkVisibility({{contentVisibilityAuto: true}}))'
+    expected = page.evaluate(f"{shown}.length")
+    places = []
+    for _ in range(expected):
+        page.keyboard.press("Tab")
+        places.append(page.evaluate(f"{shown}.indexOf(document.activeElement)"))
+        style = page.evaluate("(one => [one.outlineStyle, one.outlineWidth])(getComputedStyle(document.activeElement))")
+        assert style[0] != "none" and style[1] != "0px"
+    assert places == list(range(expected))
+    page.context.close()
+
+
+def test_a_table_behind_a_picture_opens_by_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    write_report(full(), tmp_path / "report.html")
+    page, _ = visit(browser, tmp_path / "report.html", 1280, 900, "light")
+    table = page.get_by_role("table", name="Parts of the users, worst first")
+    assert not table.is_visible()
+    page.get_by_text("All 6 parts as a table").focus()
+    page.keyboard.press("Enter")
+    assert table.is_visible()
+    page.context.close()
+
+
+def test_paper_shows_the_tables_that_the_screen_hides(browser: Browser, tmp_path: Path) -> None:
+    write_report(full(), tmp_path / "report.html")
+    page, _ = visit(browser, tmp_path / "report.html", 794, 1123, "light")
+    page.emulate_media(media="print")
+    heights = page.evaluate("[...document.querySelectorAll('details table')].map(one => one.getBoundingClientRect().height)")
+    assert heights and min(heights) > 20
+    page.context.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from bowerbird.report import page as page_module
 from bowerbird.report.content import ReportContent, TableIngest
 from bowerbird.report.page import OUTCOMES, duration, render_report, share, write_report
 from tests.report.example import full, held, least, stopped
@@ -131,3 +133,49 @@ def test_small_shares_never_read_as_nothing() -> None:
 
 def test_durations_read_naturally() -> None:
     assert [duration(0.31), duration(59.94), duration(72), duration(3720)] == ["0.3 s", "59.9 s", "1 min 12 s", "1 h 2 min"]
+
+
+def test_what_was_not_measured_has_no_heading() -> None:
+    bare = full().model_copy(update={"view": None, "answer": None, "changes": None, "drift": None})
+    page = render_report(bare)
+    absent = ["against the others", "Parts of the users", "How the lists behave", "logged exploration", "Leaks looked for"]
+    absent += ["in the lists</h2>", "What changed in the data", "Worst part", "approved it", 'class="tag nominee">new']
+    assert [words for words in absent if words in page] == []
+    assert [words for words in absent if words not in render_report(full())] == []
+
+
+def test_a_held_run_says_until_when_it_waits_and_what_it_takes_to_pass() -> None:
+    page = render_report(held())
+    assert "waits for a person's answer until 2026-03-04 22:15 UTC" in page
+    assert "about 4,120 users would be needed" in page
+    assert "Not applicable: no exploration was logged." in page
+
+
+def test_the_page_stays_small_however_much_there_is_to_tell() -> None:
+    content = full()
+    assert content.view is not None and content.drift is not None
+    much = content.model_copy(
+        update={
+            "view": content.view.model_copy(update={"slices": content.view.slices * 30}),
+            "drift": content.drift.model_copy(update={"columns": content.drift.columns * 30}),
+            "days": content.days * 6,
+        }
+    )
+    assert len(render_report(content).encode()) < 120_000
+    assert len(render_report(much).encode()) < 250_000
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_from_its_ground(theme: int) -> None:
+    css = (Path(page_module.__file__).parent / "page.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", css.split("prefers-color-scheme: dark")[theme]))
+
+    def light(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for name in ("ink", "muted", "first", "second", "good", "warn", "bad", "calm"):
+        for ground in ("paper", "card"):
+            darker, lighter = sorted((light(colours[name]), light(colours[ground])))
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (name, ground)

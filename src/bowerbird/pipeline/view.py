@@ -50,6 +50,7 @@ def _contrast(label: str, one: dict[str, Any], evaluation: dict[str, Any]) -> Co
         num_users=found.num_users,
         num_differing=found.num_differing,
         users_needed=found.users_needed,
+        detectable=found.detectable,
         is_champion=label == evaluation["champion"],
     )
 

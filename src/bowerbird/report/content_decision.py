@@ -24,6 +24,8 @@ class Contrast(Record):
     """Users whose two values differ."""
     users_needed: int | None = None
     """Users that would prove a true difference of this size in four of five runs."""
+    detectable: float | None = None
+    """The smallest true difference that these users would prove in four of five runs."""
     is_champion: bool = False
 
 
