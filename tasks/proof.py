@@ -89,7 +89,12 @@ def evaluate(run: Run, plan: Plan, scored: list[Scored], nominee: Nominee, leade
     """Intervals, differences, and every use of the test windows."""
     with session.timed(run, "evaluate"):
         evaluation = judge.evaluate(run, plan, scored, nominee, leader)
-    artifacts.show_table(run, "metrics", figures_rows(evaluation), f"{evaluation['metric']} with 95 % intervals over users")
+    artifacts.show_table(
+        run,
+        "metrics",
+        figures_rows(evaluation),
+        f"{evaluation['metric']} with {100 * evaluation['confidence']:g} % intervals over users",
+    )
 
 
 @task(name="Let the gate decide")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,12 +17,21 @@ def gate(
     explain: Annotated[
         str, typer.Option("--explain", metavar="RUN", help="A run, or 'latest': the newest that was decided.")
     ] = "latest",
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Say whether a policy file reads, instead.", show_default=False),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell for each rule what the gate asked of a run, what it found, and what would have to change."""
     from bowerbird.pipeline.explain import explanation
+    from bowerbird.recipe import load_policy
 
+    if check is not None:
+        policy = load_policy(check).model_dump(mode="json", exclude_none=True)
+        print_json(policy) if as_json else say(f"The policy {check} reads: " + ", ".join(f"{k} = {v}" for k, v in policy.items()))
+        return
     found = explanation(open_home(home), explain)
     if as_json:
         print_json(found)

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from bowerbird.columns import CATEGORIES
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
-from bowerbird.recipe_gate import Gate
+from bowerbird.recipe_gate import Gate, PolicyFile
 from bowerbird.recipe_knowledge import Explanations, Knowledge
 from bowerbird.recipe_rules import Rules
 from bowerbird.recipe_search import Search, is_plain
@@ -306,19 +306,17 @@ class Recipe(Section):
 def load_recipe(path: Path, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
     """Read a recipe from a TOML file; ``seed`` and ``candidate`` override what it says.
 
+    Where ``gate.policy`` names a file, by its path from the recipe, that file's ``[gate]`` takes the section's place.
+
     Raises
     ------
     RecipeError
-        Where the file is missing, is no TOML, has an unknown key or a value that is not allowed.
+        Where a file is missing, is no TOML, has an unknown key or a value that is not allowed.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise RecipeError(f"there is no recipe file {str(path)!r}", next_step="name a TOML file with --recipe") from error
-    except OSError as error:
-        raise RecipeError(f"cannot read the recipe {str(path)!r}: {error.strerror}", next_step="give read permission") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path.name} is no TOML: {error}", next_step="mend the line that it names") from error
+    content = _read_toml(path, "recipe", next_step="name a TOML file with --recipe")
+    gate = content.get("gate")
+    if isinstance(gate, dict) and "policy" in gate:
+        content["gate"] = _named_policy(gate, path).model_dump(mode="json", exclude_none=True)
     if seed is not None:
         content["seed"] = seed
     if candidate is not None:
@@ -331,25 +329,59 @@ def read_recipe(content: dict[str, Any], *, where: str) -> Recipe:  # Any: what 
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(_explain(error, content, where), next_step="mend the recipe and run again") from error
+        raise RecipeError(
+            _explain(error, content, f"recipe {where}", Recipe), next_step="mend the recipe and run again"
+        ) from error
 
 
-def _explain(error: ValidationError, content: dict[str, Any], where: str) -> str:  # Any: what TOML holds
-    """Name one mistake of a recipe with the value got; an unknown key first, with the closest known one.
+def load_policy(path: Path) -> Gate:
+    """Read a policy: a recipe's ``[gate]`` in a TOML file of its own. Raises RecipeError as ``load_recipe`` does."""
+    content = _read_toml(path, "policy", next_step="name a TOML file with a section [gate]")
+    try:
+        return PolicyFile.model_validate(content).gate
+    except ValidationError as error:
+        told = _explain(error, content, f"policy {path.name}", PolicyFile)
+        raise RecipeError(told, next_step="mend the policy and try again") from error
+
+
+def _named_policy(gate: dict[str, Any], recipe: Path) -> Gate:  # Any: what TOML holds
+    beside, named = sorted(gate.keys() - {"policy"}), gate["policy"]
+    if beside or not isinstance(named, str):
+        wrong = f"gate.{beside[0]} stands beside it" if beside else "that is no path"
+        raise RecipeError(
+            f"recipe {recipe.name}: gate.policy is {named!r}, and {wrong}",
+            next_step='name a file with policy = "strict.toml", and write all other keys of [gate] in it',
+        )
+    return load_policy(recipe.parent / named)
+
+
+def _read_toml(path: Path, kind: str, *, next_step: str) -> dict[str, Any]:  # Any: what TOML holds
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise RecipeError(f"there is no {kind} file {str(path)!r}", next_step=next_step) from error
+    except OSError as error:
+        raise RecipeError(f"cannot read the {kind} {str(path)!r}: {error.strerror}", next_step="give read permission") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{kind} {path.name} is no TOML: {error}", next_step="mend the line that it names") from error
+
+
+def _explain(error: ValidationError, content: dict[str, Any], where: str, schema: type[BaseModel]) -> str:  # Any: what TOML holds
+    """Name one mistake of a file with the value got; an unknown key first, with the closest known one.
 
     A misspelt key that is required counts as missing too, and that alone would not show the spelling.
     """
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place = ".".join(_place(first, content))
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"])
+        known = _known_keys(first["loc"], schema)
         closest = did_you_mean(str(first["loc"][-1]), known)
-        return f"recipe {where}: unknown key {place!r}; known here: {', '.join(known)}{closest}"
+        return f"{where}: unknown key {place!r}; known here: {', '.join(known)}{closest}"
     if first["type"] == "missing":
-        return f"recipe {where}: {place!r} is missing"
+        return f"{where}: {place!r} is missing"
     got = "" if first["type"] == "value_error" else f", got {repr(first['input'])[:SHOWN]}"
     said = first["msg"].removeprefix("Value error, ")
-    return f"recipe {where}: {place}: {said}{got}" if place else f"recipe {where}: {said}{got}"
+    return f"{where}: {place}: {said}{got}" if place else f"{where}: {said}{got}"
 
 
 def _place(error: ErrorDetails, content: object) -> list[str]:
@@ -365,9 +397,8 @@ def _place(error: ErrorDetails, content: object) -> list[str]:
     return found
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """List the keys allowed where ``location`` ends."""
-    section: type[BaseModel] = Recipe
+def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> list[str]:
+    """List the keys allowed where ``location`` ends, in a file of that schema."""
     for part in location[:-1]:
         field = section.model_fields.get(str(part))
         for candidate in _sections(field.annotation if field else None):

@@ -6,14 +6,45 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bowerbird.recipe_values import Section, Share
+from bowerbird.recipe_values import Duration, Section, Share, Text
+
+Metric = Literal["ndcg", "recall", "mrr", "map", "hit_rate"]
+
+
+class Guard(Section):
+    """A further metric that a change must not make worse."""
+
+    metric: Metric
+    max_loss: Share = 0.02
+    """The interval of nominee minus champion must not reach below minus this share of the champion's figure."""
+
+
+class Approval(Section):
+    """How a person answers a held run."""
+
+    approvers: tuple[Text, ...] = ()
+    """Who may answer, by name; anybody where empty."""
+    deadline: Duration | None = None
+    """A held run that nobody has answered for so long is decided without an answer."""
+    on_deadline: Literal["reject", "publish"] = "reject"
+    """What is decided then."""
+
+    @model_validator(mode="after")
+    def _has_a_deadline(self) -> Self:
+        if self.deadline is None and self.on_deadline == "publish":
+            raise ValueError("on_deadline is 'publish', and there is no deadline; write one, as in deadline = '3d'")
+        return self
 
 
 class Gate(Section):
     """When a candidate may be published."""
 
-    metric: Literal["ndcg", "recall", "mrr", "map", "hit_rate"] = "ndcg"
+    metric: Metric = "ndcg"
     k: Annotated[int, Field(ge=1, le=1000)] = 10
+    confidence: Annotated[float, Field(ge=0.8, le=0.995)] = 0.95
+    """Level of all intervals; a difference is significant where its p value is below one minus this."""
+    min_gain: Share = 0.0
+    """A change is better where the lower bound of its gain lies above this share of the champion's figure."""
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """A refresh is held when it is significantly more than this share below its own last five runs."""
     min_coverage: Share = 0.0
@@ -24,6 +55,9 @@ class Gate(Section):
     """Mean share of a list that evaluated and refitted model must have in common."""
     overlap_band: tuple[Share, Share] = (0.0, 1.0)
     """Share of a list that a refresh has in common with the published one."""
+    guards: tuple[Guard, ...] = ()
+    """Further metrics that a change must not make worse."""
+    approval: Approval = Approval()
 
     @model_validator(mode="after")
     def _band_rises(self) -> Self:
@@ -31,3 +65,22 @@ class Gate(Section):
         if low > high:
             raise ValueError(f"overlap_band begins at {low:g}, above its end at {high:g}")
         return self
+
+    @model_validator(mode="after")
+    def _guards_each_metric_once(self) -> Self:
+        metrics = [guard.metric for guard in self.guards]
+        for metric in metrics:
+            if metrics.count(metric) > 1:
+                raise ValueError(f"guards names the metric {metric!r} twice; keep one of them")
+        return self
+
+    @property
+    def significance(self) -> float:
+        """The p value below which a difference is significant; rounded, so that 0.95 gives 0.05 to the last bit."""
+        return round(1 - self.confidence, 12)
+
+
+class PolicyFile(Section):
+    """A policy in a file of its own, which a recipe's ``gate.policy`` names."""
+
+    gate: Gate

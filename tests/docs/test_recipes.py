@@ -42,6 +42,8 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[rules.freshness]": recipe_rules.Freshness,
     "[rules.exploration]": recipe_rules.Exploration,
     "[gate]": recipe_gate.Gate,
+    "[[gate.guards]]": recipe_gate.Guard,
+    "[gate.approval]": recipe_gate.Approval,
     "[recommend]": schema.Recommend,
     "Every language model": recipe_knowledge.LanguageModel,
     "[knowledge]": recipe_knowledge.Knowledge,
@@ -86,8 +88,8 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 def test_no_section_of_the_schema_is_left_out() -> None:
     kinds = {
         kind
-        for module in (schema, recipe_rules, recipe_text, recipe_values, recipe_knowledge)
+        for module in (schema, recipe_gate, recipe_rules, recipe_text, recipe_values, recipe_knowledge)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, schema.Section)
     }
-    assert {kind for kind in kinds - {schema.Section} if own_fields(kind)} == set(HEADINGS.values())
+    assert {kind for kind in kinds - {schema.Section, recipe_gate.PolicyFile} if own_fields(kind)} == set(HEADINGS.values())

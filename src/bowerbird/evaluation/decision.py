@@ -20,6 +20,24 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class GuardResult(Record):
+    """Nominee minus champion in a metric that must not get worse."""
+
+    metric: str
+    k: int
+    other: str
+    """Label of the champion."""
+    mean: float
+    low: float
+    high: float
+    p_value: float
+    adjusted_p: float | None = None
+    """By Holm, over all guards and slices; None where it was not adjusted."""
+    bound: float
+    """The interval must not reach below it."""
+    blocks: bool
+
+
 class Evidence(Record):
     """What was measured on the pooled test windows, and what is in production.
 
@@ -49,6 +67,8 @@ class Evidence(Record):
     """Mean share of a list that it has in common with the published one; None where there is none."""
     broken_checks: tuple[str, ...] = ()
     """A sentence for each behavioural check that the nominee's lists broke."""
+    guards: tuple[GuardResult, ...] = ()
+    """What the policy's further metrics say of a change."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:

@@ -1,7 +1,7 @@
 """The gate's rules: what each asks of the evidence, what it found, and what would have to change.
 
-They have the numbers of the design, "The gate compares recipes"; docs/reference/gate.md tells each of them. Rule 5 (slices) is
-not asked yet; rule 7 is asked after the refit.
+They have the numbers of the design, "The gate compares recipes"; docs/reference/gate.md tells each of them. Rule 7 is asked
+after the refit.
 """
 
 from __future__ import annotations
@@ -11,10 +11,19 @@ from collections.abc import Callable
 from functools import partial
 
 from bowerbird.evaluation.decision import RANDOM, Evidence, RuleResult
-from bowerbird.evaluation.wording import detectable_in_words, difference_in_words, metric_in_words, number, runs, users_in_words
+from bowerbird.evaluation.wording import (
+    METRIC_NAMES,
+    detectable_in_words,
+    difference_in_words,
+    guard_in_words,
+    level_in_words,
+    metric_in_words,
+    number,
+    runs,
+    users_in_words,
+)
 from bowerbird.recipe_gate import Gate
 
-SIGNIFICANCE = 0.05
 NUM_OWN_RUNS = 5
 
 # ---- rule 1: not worse, and nothing broken
@@ -31,11 +40,13 @@ def not_worse_than_best_rival(evidence: Evidence, policy: Gate) -> RuleResult:
 
 
 def _not_worse(evidence: Evidence, policy: Gate, name: str, other: str | None, missing: str) -> RuleResult:
-    asked = f"{metric_in_words(policy)} not significantly below (two-sided sign-flip test over users, p < {SIGNIFICANCE})"
+    asked = (
+        f"{metric_in_words(policy)} not significantly below (two-sided sign-flip test over users, p < {policy.significance:g})"
+    )
     if other is None:
         return RuleResult(rule=1, name=name, asked=asked, found=missing, passed=None, if_failed="reject")
     difference = evidence.differences[other]
-    is_worse = difference.mean < 0 and difference.p_value < SIGNIFICANCE
+    is_worse = difference.mean < 0 and difference.p_value < policy.significance
     return RuleResult(
         rule=1,
         name=name,
@@ -84,17 +95,22 @@ def _compared(evidence: Evidence, policy: Gate, other: str) -> str:
 
 
 def better_than_champion(evidence: Evidence, policy: Gate) -> RuleResult:
-    name, asked = "better than the champion", "the lower 95 % bound of candidate minus champion is above 0"
+    name, asked = "better than the champion", f"the lower {level_in_words(policy)} bound of candidate minus champion is above 0"
+    if policy.min_gain:
+        asked = f"{asked} by {policy.min_gain:.1%} of the champion's {metric_in_words(policy)}"
     if evidence.champion is None or evidence.kind != "change":
         why = "there is no champion yet" if evidence.champion is None else "the nominee's recipe is the champion's"
         return RuleResult(rule=2, name=name, asked=asked, found=why, passed=None, if_failed="hold")
     difference = evidence.differences[evidence.champion]
-    passed = difference.low > 0
+    floor = policy.min_gain * evidence.models[evidence.champion].value
+    passed = difference.low > floor
     found, to_pass = _compared(evidence, policy, evidence.champion), ""
     if not passed:
-        why = f"it is not proven better than {evidence.champion}, which is in production"
-        found = f"{why}: {found}; {detectable_in_words(difference)}"
-        to_pass = f"raise the lower bound by more than {number(-difference.low)}; {users_in_words(difference)}"
+        by = f" by {number(floor)}" if floor else ""
+        why = f"it is not proven better{by} than {evidence.champion}, which is in production"
+        found = f"{why}: {found}; {detectable_in_words(difference, policy)}"
+        users = users_in_words(difference, policy, floor=floor)
+        to_pass = f"raise the lower bound by more than {number(floor - difference.low)}; {users}"
     return RuleResult(rule=2, name=name, asked=asked, found=found, passed=passed, if_failed="hold", to_pass=to_pass)
 
 
@@ -112,8 +128,8 @@ def as_good_as_own_runs(evidence: Evidence, policy: Gate) -> RuleResult:
     bound = (1 - policy.margin) * mean
     passed = own.high >= bound
     found = (
-        f"its {metric} is {number(own.value)} (95 % interval {number(own.low)} to {number(own.high)}), against "
-        f"{number(mean)} on average over its last {runs(len(past))}"
+        f"its {metric} is {number(own.value)} ({level_in_words(policy)} interval {number(own.low)} to {number(own.high)}), "
+        f"against {number(mean)} on average over its last {runs(len(past))}"
     )
     to_pass = "" if passed else f"reach {number(bound)} with the interval's upper bound, or find what has changed in the data"
     return result(found=found, passed=passed, to_pass=to_pass)
@@ -138,6 +154,31 @@ def overlap_in_band(evidence: Evidence, policy: Gate) -> RuleResult:
     )
 
 
+# ---- rule 5: nothing else is lost
+
+
+def guarded_metrics(evidence: Evidence, policy: Gate) -> RuleResult:
+    """Hold a change that may lose too much in a guarded metric, reject one that surely does."""
+    result = partial(RuleResult, rule=5, name="guarded metrics")
+    limits = [f"{METRIC_NAMES[guard.metric]}@{policy.k} at most {guard.max_loss:.1%}" for guard in policy.guards]
+    asked = f"{', '.join(limits)} below the champion's, with all of the interval" if limits else "no further metric is guarded"
+    if not policy.guards or evidence.kind != "change":
+        found = "this is no change" if policy.guards else "the policy names none"
+        return result(asked=asked, found=found, passed=None, if_failed="hold")
+    if len(evidence.guards) < len(policy.guards):
+        return result(asked=asked, found="the guarded metrics were not measured", passed=False, if_failed="hold")
+    blocking = [guard for guard in evidence.guards if guard.blocks]
+    return result(
+        asked=asked,
+        found="; ".join(guard_in_words(guard, policy) for guard in blocking or evidence.guards),
+        passed=not blocking,
+        if_failed="reject" if any(guard.high < guard.bound for guard in blocking) else "hold",
+        to_pass="; ".join(
+            f"raise the lower bound for {METRIC_NAMES[one.metric]} by {number(one.bound - one.low)}" for one in blocking
+        ),
+    )
+
+
 # ---- rules 4 and 6: enough users, better than random
 
 
@@ -158,14 +199,14 @@ def enough_users(evidence: Evidence, policy: Gate, label: str | None = None) -> 
     if not passed:
         found = f"only {found}, at least {policy.min_users:,} are asked"
     if not passed and evidence.kind == "change":
-        found += f" and {users_in_words(difference, policy.min_users)}"
-    to_pass = "" if passed else users_in_words(difference, policy.min_users)
+        found += f" and {users_in_words(difference, policy, min_users=policy.min_users)}"
+    to_pass = "" if passed else users_in_words(difference, policy, min_users=policy.min_users)
     return result(found=found, passed=passed, to_pass=to_pass)
 
 
 def beats_random(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
     name = "beats random" if label is None else f"{label} beats random"
-    asked = "the lower 95 % bound of its difference from random is above 0"
+    asked = f"the lower {level_in_words(policy)} bound of its difference from random is above 0"
     if evidence.kind != "first":
         return RuleResult(rule=6, name=name, asked=asked, found="there is a champion", passed=None, if_failed="reject")
     whose = label or evidence.nominee
@@ -174,6 +215,7 @@ def beats_random(evidence: Evidence, policy: Gate, label: str | None = None) -> 
         found = "it is random itself" if whose == RANDOM else "it was not compared with random"
         return RuleResult(rule=6, name=name, asked=asked, found=found, passed=False, if_failed="reject")
     passed = difference.low > 0
+    users = users_in_words(difference, policy)
     return RuleResult(
         rule=6,
         name=name,
@@ -182,7 +224,7 @@ def beats_random(evidence: Evidence, policy: Gate, label: str | None = None) -> 
         + difference_in_words(evidence, policy, whose, RANDOM, difference),
         passed=passed,
         if_failed="reject",
-        to_pass="" if passed else f"raise the lower bound by more than {number(-difference.low)}; {users_in_words(difference)}",
+        to_pass="" if passed else f"raise the lower bound by more than {number(-difference.low)}; {users}",
     )
 
 
@@ -195,6 +237,7 @@ RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
     as_good_as_own_runs,
     overlap_in_band,
     enough_users,
+    guarded_metrics,
     beats_random,
 )
 """In the order in which they decide."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bowerbird.evaluation.decision import Evidence
-from bowerbird.evaluation.statistics import Difference
+from bowerbird.evaluation.decision import Evidence, GuardResult
+from bowerbird.evaluation.statistics import Difference, minimum_detectable, users_needed
 from bowerbird.recipe_gate import Gate
 
 METRIC_NAMES = {"ndcg": "NDCG", "recall": "recall", "mrr": "MRR", "map": "MAP", "hit_rate": "hit rate"}
@@ -16,34 +16,54 @@ def metric_in_words(policy: Gate) -> str:
     return f"{METRIC_NAMES[policy.metric]}@{policy.k}"
 
 
+def level_in_words(policy: Gate) -> str:
+    """Spell the level of the intervals, as in ``95 %``."""
+    return f"{100 * policy.confidence:g} %"
+
+
 def difference_in_words(evidence: Evidence, policy: Gate, whose: str, other: str, difference: Difference) -> str:
     """Tell how one model's metric stands to another's, as a clause whose subject is ``whose``."""
     ours, theirs = evidence.models[whose].value, evidence.models[other].value
-    place = "the same as" if difference.mean == 0 else f"{number(abs(difference.mean))} {_side(difference.mean)}"
     return (
-        f"its {metric_in_words(policy)} of {number(ours)} is {place} the {number(theirs)} of {other} over "
-        f"{difference.num_users:,} users (95 % interval of the difference {signed(difference.low)} to "
-        f"{signed(difference.high)})"
+        f"its {metric_in_words(policy)} of {number(ours)} is {_place(difference)} the {number(theirs)} of {other} over "
+        f"{difference.num_users:,} users ({_interval(difference, policy)})"
     )
 
 
-def _side(difference: float) -> str:
-    return "above" if difference > 0 else "below"
+def guard_in_words(guard: GuardResult, policy: Gate) -> str:
+    """Tell how far a guarded metric is from the champion's, and how far it may be."""
+    return (
+        f"its {METRIC_NAMES[guard.metric]}@{guard.k} is {_place(guard)} that of {guard.other} "
+        f"({_interval(guard, policy)}), which may reach down to {signed(guard.bound)}"
+    )
 
 
-def users_in_words(difference: Difference, min_users: int = 0) -> str:
-    """Say how many users would prove a difference of this size, ``min_users`` of them with a difference."""
-    proof = difference.users_needed if difference.mean > 0 else None
+def _place(difference: Difference | GuardResult) -> str:
+    side = "above" if difference.mean > 0 else "below"
+    return "the same as" if difference.mean == 0 else f"{number(abs(difference.mean))} {side}"
+
+
+def _interval(difference: Difference | GuardResult, policy: Gate) -> str:
+    return f"{level_in_words(policy)} interval of the difference {signed(difference.low)} to {signed(difference.high)}"
+
+
+def users_in_words(difference: Difference, policy: Gate, *, floor: float = 0.0, min_users: int = 0) -> str:
+    """Say how many users would prove that a difference of this size is above ``floor``, ``min_users`` of them differing."""
+    lead = difference.mean - floor
+    proof = users_needed(difference.deviation, lead, level=policy.confidence) if lead > 0 else None
     if proof is None:
         return "more users alone will not prove it, since it is not measurably ahead"
     share = difference.num_differing / difference.num_users
     needed = max(proof, math.ceil(min_users / share)) if share else proof
-    return f"about {needed:,} users would be needed to prove a difference of {signed(difference.mean)}"
+    return f"about {needed:,} users would be needed to prove a difference of {signed(difference.mean)}" + (
+        f" to be above {signed(floor)}" if floor else ""
+    )
 
 
-def detectable_in_words(difference: Difference) -> str:
+def detectable_in_words(difference: Difference, policy: Gate) -> str:
     """Say how small a difference could not have been seen, which "not proven" alone leaves open."""
-    return f"a difference below {number(difference.detectable)} could not have been seen over {difference.num_users:,} users"
+    least = minimum_detectable(difference.deviation, difference.num_users, level=policy.confidence)
+    return f"a difference below {number(least)} could not have been seen over {difference.num_users:,} users"
 
 
 def number(value: float) -> str:

@@ -170,18 +170,21 @@ def summarize(run: Run, plan: Plan, cells: Iterable[Cell]) -> dict[str, Any]:  #
 
 def _leaderboard(run: Run, fresh: dict[str, list[Scored]]) -> list[dict[str, Any]]:  # Any: JSON
     """Put the models in the order of the gate's metric, each with how far it is behind the first."""
-    metric, seed = run.recipe.gate.metric, run.recipe.seed
+    policy, metric, seed = run.recipe.gate, run.recipe.gate.metric, run.recipe.seed
     values = {label: pooled(scored)[metric] for label, scored in fresh.items()}
     order = sorted(values, key=lambda label: (-float(values[label].mean()), label))
-    behind = {label: statistics.paired_difference(values[label], values[order[0]], seed=seed) for label in order[1:]}
+    behind = {
+        label: statistics.paired_difference(values[label], values[order[0]], level=policy.confidence, seed=seed)
+        for label in order[1:]
+    }
     adjusted = dict(zip(behind, statistics.holm([one.p_value for one in behind.values()]), strict=True))
     rivals = {spec.label for spec in prove.rivals(run.recipe)}
     return [
-        figures(fresh[label], metric=metric, seed=seed).model_dump(mode="json")
+        figures(fresh[label], level=policy.confidence, seed=seed).model_dump(mode="json")
         | {
             "part": "rival" if label in rivals else "model",
             "behind": vars(behind[label]) | {"adjusted_p": adjusted[label]} if label in behind else None,
-            "is_behind": label in behind and adjusted[label] < 1 - statistics.LEVEL,
+            "is_behind": label in behind and adjusted[label] < policy.significance,
             "by_cut_off": {one.window: float(pooled([one])[metric].mean()) for one in fresh[label]},
         }
         for label in order

@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.evaluation import calibration, gate, metrics, statistics
-from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, RuleResult
+from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, GuardResult, RuleResult
+from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline.prepare import Plan, Window
@@ -84,11 +85,12 @@ class Verdict(BaseModel):
 
 def choose_nominee(run: Run, fits: Sequence[Fitted], scored: Sequence[Scored], leader: Champion | None) -> Nominee:
     """Choose on the selection window: the best by the gate's metric; the champion's recipe unless another is surely better."""
-    metric = run.recipe.gate.metric
+    metric, level = run.recipe.gate.metric, run.recipe.gate.confidence
     values = {one.label: pooled([one])[metric] for one in scored}
     fitted_as = {fitted.spec.label: fitted for fitted in fits}
     own = next((label for label, one in fitted_as.items() if leader and one.spec.identity == leader.spec.identity), None)
-    chosen, leading = nominate({label: values[label].to_numpy() for label in fitted_as}, champion=own, seed=run.recipe.seed)
+    contest = {label: values[label].to_numpy() for label in fitted_as}
+    chosen, leading = nominate(contest, champion=own, level=level, seed=run.recipe.seed)
     reason = f"it has the highest {metric_name(run.recipe)} on the selection window"
     if chosen != leading:
         reason = f"it is the champion's recipe, and {leading} is not surely better on the selection window"
@@ -112,14 +114,14 @@ def pooled(scored: Sequence[Scored]) -> pd.DataFrame:
     return metrics.pool_windows([pd.read_parquet(one.users) for one in scored])
 
 
-def figures(scored: Sequence[Scored], *, metric: str, seed: int) -> Figures:
-    """Put one model's windows together."""
+def figures(scored: Sequence[Scored], *, level: float, seed: int) -> Figures:
+    """Put one model's windows together, with intervals of that level."""
     users = pooled(scored)
-    intervals = statistics.bootstrap_intervals(users[list(SHOWN_METRICS)].to_numpy(), seed=seed)
+    intervals = statistics.bootstrap_intervals(users[list(SHOWN_METRICS)].to_numpy(), level=level, seed=seed)
     sides: dict[str, tuple[float, float, float] | None] = {}
     for side in SIDES:
         known = users[side].dropna()
-        interval = statistics.bootstrap_interval(known, seed=seed) if len(known) else None
+        interval = statistics.bootstrap_interval(known, level=level, seed=seed) if len(known) else None
         sides[side] = (interval.value, interval.low, interval.high) if interval else None
     return Figures(
         label=scored[0].label,
@@ -136,33 +138,36 @@ def evaluate(
 ) -> dict[str, Any]:  # Any: JSON
     """Write and return ``evaluation.json``: figures, the nominee's differences, and every use of the test windows."""
     recipe = run.recipe
-    metric, seed = recipe.gate.metric, recipe.seed
+    metric, level, seed = recipe.gate.metric, recipe.gate.confidence, recipe.seed
     tested, beside = _by_label(scored, plan.test), _by_label(scored, plan.beside)
-    values = {label: pooled(windows)[metric] for label, windows in tested.items()}
+    users = {label: pooled(windows) for label, windows in tested.items()}
+    values = {label: one[metric] for label, one in users.items()}
     among = entrants(recipe, nominee, leader)
-    own = nominee.spec.label
+    own, champion = nominee.spec.label, label_of(leader.spec, among) if leader else None
     others = {label: other for label, other in values.items() if label != own}
-    differences = statistics.paired_differences(values[own], others, seed=seed)
+    differences = statistics.paired_differences(values[own], others, level=level, seed=seed)
     rival_labels = [label_of(spec, among) for spec in rivals(recipe)]
     content = {
         "metric": metric_name(recipe),
+        "confidence": level,
         "protocol": plan.kind,
         "nominee": own,
         "named_by_person": recipe.candidate is not None,
-        "champion": label_of(leader.spec, among) if leader else None,
+        "champion": champion,
         "is_refresh": leader is not None and leader.spec.identity == nominee.spec.identity,
         "rivals": rival_labels,
         "num_users": len(values[own]),
-        "models": _all_figures(tested, metric, seed),
-        "beside": _all_figures(beside, metric, seed),
+        "models": _all_figures(tested, level, seed),
+        "beside": _all_figures(beside, level, seed),
         "num_users_beside": len(pooled(beside[own])) if beside else 0,
         "differences": {label: vars(one) for label, one in differences.items()},
         "reliability": {label: _reliability(windows) for label, windows in tested.items() if windows[0].probabilities},
         "rivals_minus_random": {
-            label: vars(statistics.paired_difference(values[label], values[RANDOM], seed=seed))
+            label: vars(statistics.paired_difference(values[label], values[RANDOM], level=level, seed=seed))
             for label in rival_labels
             if label != RANDOM
         },
+        "guards": [one.model_dump() for one in measure_guards(recipe.gate, users, nominee=own, champion=champion, seed=seed)],
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
@@ -215,6 +220,7 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         differences={label: Difference(**one) for label, one in evaluation["differences"].items()},
         rivals_minus_random={label: Difference(**one) for label, one in evaluation["rivals_minus_random"].items()},
         own_runs=tuple(evaluation["own_runs"]),
+        guards=tuple(GuardResult(**one) for one in evaluation["guards"]),
     )
     decision = gate.decide(evidence, run.recipe.gate)
     among = entrants(run.recipe, nominee, leader)
@@ -269,8 +275,8 @@ def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None
     return decision.model_copy(update={"rules": rules, "outcome": "hold", "publish": None, "sentence": sentence})
 
 
-def _all_figures(by_label: dict[str, list[Scored]], metric: str, seed: int) -> dict[str, Any]:  # Any: JSON
-    return {label: figures(windows, metric=metric, seed=seed).model_dump(mode="json") for label, windows in by_label.items()}
+def _all_figures(by_label: dict[str, list[Scored]], level: float, seed: int) -> dict[str, Any]:  # Any: JSON
+    return {label: figures(windows, level=level, seed=seed).model_dump(mode="json") for label, windows in by_label.items()}
 
 
 def _window_use(run: Run, window: Window, scored: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON
