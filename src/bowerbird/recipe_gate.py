@@ -36,6 +36,25 @@ class Approval(Section):
         return self
 
 
+Estimator = Literal["ips", "snips", "dr", "switch_dr", "dr_optimistic", "dr_pessimistic"]
+"""Ways to judge a policy by another's log; ``evaluation.off_policy`` holds their formulas."""
+
+
+class OffPolicy(Section):
+    """How logged impressions with propensities judge the nominee's lists, and whether the gate listens."""
+
+    mode: Literal["show", "guard"] = "show"
+    """``guard``: the nominee is held where its estimated reward is significantly below what the logged policy earned."""
+    estimator: Estimator = "dr"
+    """The one that the gate listens to; all are shown."""
+    clip: Annotated[float, Field(ge=1)] = 100.0
+    """Weights of ``ips``, ``snips`` and ``dr`` above this are cut to it; the others choose their own bound."""
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.0001
+    """Logged propensities below this are raised to it."""
+    min_effective_sample_size: Annotated[float, Field(ge=1)] = 100.0
+    """With fewer impressions' worth of evidence an estimate decides nothing."""
+
+
 class Gate(Section):
     """When a candidate may be published."""
 
@@ -58,6 +77,7 @@ class Gate(Section):
     guards: tuple[Guard, ...] = ()
     """Further metrics that a change must not make worse."""
     approval: Approval = Approval()
+    off_policy: OffPolicy = OffPolicy()
 
     @model_validator(mode="after")
     def _band_rises(self) -> Self:

@@ -44,6 +44,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[gate]": recipe_gate.Gate,
     "[[gate.guards]]": recipe_gate.Guard,
     "[gate.approval]": recipe_gate.Approval,
+    "[gate.off_policy]": recipe_gate.OffPolicy,
     "[recommend]": schema.Recommend,
     "Every language model": recipe_knowledge.LanguageModel,
     "[knowledge]": recipe_knowledge.Knowledge,

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.recipe_gate import Estimator
 
 RANDOM = "random"
 """The label of the sanity rival."""
@@ -36,6 +37,62 @@ class GuardResult(Record):
     bound: float
     """The interval must not reach below it."""
     blocks: bool
+
+
+class OffPolicyEstimate(Record):
+    """What one estimator says the target policy would have earned an impression, and how that stands to the logged policy."""
+
+    estimator: Estimator
+    value: float
+    low: float
+    high: float
+    difference: float
+    """Value minus what the logged policy earned on the same impressions, with its own interval."""
+    difference_low: float
+    difference_high: float
+    setting: float | None = None
+    """The bound that ``switch_dr`` and the shrinking ones have chosen; None where nothing is cut or nothing is to choose."""
+
+
+class OffPolicyResult(Record):
+    """What logged impressions say about lists that were never shown."""
+
+    applicable: bool
+    reason: str = ""
+    """Why it is not applicable."""
+    estimator: Estimator = "dr"
+    """The one of ``estimates`` that decides."""
+    estimates: tuple[OffPolicyEstimate, ...] = ()
+    logged_value: float | None = None
+    """Mean reward of the impressions as they were logged."""
+    num_impressions: int = 0
+    num_units: int = 0
+    unit: Literal["user", "impression"] = "impression"
+    """What the intervals take as independent of each other."""
+    effective_sample_size: float = 0.0
+    """(sum of weights)^2 / sum of their squares, after floor and clip: so many impressions of its own the estimate is worth."""
+    mean_weight: float = 0.0
+    """Before the clip; 1 where the log supports all that the target policy shows."""
+    max_weight: float = 0.0
+    """Before the clip."""
+    clip: float = 0.0
+    floor: float = 0.0
+    num_clipped: int = 0
+    num_floored: int = 0
+    warnings: tuple[str, ...] = ()
+    decides: bool = False
+    """Whether it tells the target policy from the logged one; False where the evidence is too thin or the overlap too small."""
+
+    @model_validator(mode="after")
+    def _holds_what_decides(self) -> OffPolicyResult:
+        if self.applicable and self.estimator not in [one.estimator for one in self.estimates]:
+            raise ValueError(f"the estimates lack {self.estimator!r}, which decides")
+        return self
+
+    @property
+    def main(self) -> OffPolicyEstimate:
+        """The estimate that decides, of an applicable result."""
+        return next(one for one in self.estimates if one.estimator == self.estimator)
 
 
 class Evidence(Record):
@@ -69,6 +126,8 @@ class Evidence(Record):
     """A sentence for each behavioural check that the nominee's lists broke."""
     guards: tuple[GuardResult, ...] = ()
     """What the policy's further metrics say of a change."""
+    off_policy: OffPolicyResult | None = None
+    """What logged impressions say about the nominee's lists; None where it was not measured."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:
