@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bowerbird.evaluation.decision import Decision, Evidence, GuardResult
+from bowerbird.evaluation.decision import Decision, Evidence, GuardResult, OffPolicyEstimate, OffPolicyResult, RuleResult
 from bowerbird.evaluation.gate import decide
 from bowerbird.evaluation.gate_rules import RULES
 from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
@@ -231,7 +231,7 @@ def test_the_first_rule_that_fails_decides_and_all_are_shown():
         "better than the champion",
         "enough users",
     ]
-    assert [rule.rule for rule in decision.rules] == [1, 1, 1, 1, 2, 3, 3, 4, 5, 6]
+    assert [rule.rule for rule in decision.rules] == [1, 1, 1, 1, 1, 2, 3, 3, 4, 5, 6]
 
 
 # ---- what the policy changes: confidence, least gain, guarded metrics (rule 5)
@@ -362,6 +362,66 @@ def test_a_refresh_on_few_users_goes_through_unproven():
     decision = decide(refresh(differences={"random": LITTLE}), Gate())
     assert (decision.publish, decision.unproven) == ("sasrec", True)
     assert "this is unproven" in decision.sentence
+
+
+# ---- off-policy
+
+
+def clicks(low: float, high: float, *, is_sound: bool = True) -> OffPolicyResult:
+    middle = (low + high) / 2
+    one = OffPolicyEstimate(
+        estimator="dr",
+        value=0.05 + middle,
+        low=0.05 + low,
+        high=0.05 + high,
+        difference=middle,
+        difference_low=low,
+        difference_high=high,
+    )
+    return OffPolicyResult(
+        applicable=True,
+        estimates=(one,),
+        logged_value=0.05,
+        num_impressions=9000,
+        num_units=800,
+        unit="user",
+        is_sound=is_sound,
+        warnings=() if is_sound else ("the effective sample size is 3 of 9,000 impressions, 100 are asked",),
+    )
+
+
+def off_policy_rule(result: OffPolicyResult | None, mode: str) -> RuleResult:
+    policy = Gate.model_validate({"off_policy": {"mode": mode}})
+    return next(rule for rule in decide(change(off_policy=result), policy).rules if rule.name == "off-policy")
+
+
+@pytest.mark.parametrize(
+    ("result", "mode", "passed", "found"),
+    [
+        (None, "guard", None, "it was not measured"),
+        (OffPolicyResult(applicable=False, reason="nothing is logged"), "guard", None, "not applicable: nothing is logged"),
+        (
+            clicks(-0.02, -0.01),
+            "guard",
+            False,
+            "would have earned 0.0350 an impression by dr, where what was shown earned 0.0500",
+        ),
+        (clicks(-0.02, 0.01), "guard", True, "95 % interval of the difference -0.0200 to +0.0100"),
+        (clicks(-0.02, -0.01, is_sound=False), "guard", None, "this decides nothing: the effective sample size is 3"),
+        (clicks(-0.02, -0.01), "show", None, "this is shown only"),
+    ],
+)
+def test_clicks_on_what_was_shown_are_a_guard_where_asked(result, mode, passed, found):
+    rule = off_policy_rule(result, mode)
+    assert rule.passed is passed and found in rule.found
+
+
+def test_a_nominee_that_clicks_speak_against_is_held_only_by_a_guard():
+    worse = change(off_policy=clicks(-0.02, -0.01))
+    guard = Gate.model_validate({"off_policy": {"mode": "guard"}})
+    assert decide(worse, Gate()).outcome == "promote"
+    held = decide(worse, guard)
+    assert held.outcome == "hold" and "would have earned" in held.sentence
 
 
 # ---- records

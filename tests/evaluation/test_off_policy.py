@@ -115,7 +115,7 @@ def test_too_small_a_sample_decides_nothing() -> None:
     site = make_site(logged_contrast=1, target_contrast=1)
     log = site.log(30, [1])
     result = evaluate(log, OffPolicy(min_effective_sample_size=1000))
-    assert not result.decides
+    assert not result.is_sound and not result.decides
     assert any("effective sample size is" in one and "1,000 are asked" in one for one in result.warnings)
 
 
@@ -126,7 +126,7 @@ def test_what_was_never_shown_is_said_and_decides_nothing() -> None:
     ones = np.ones(num)
     log = Impressions(rng.binomial(1, 0.9, num) * 1.0, ones * 0.5, ones * 0.25, ones * 0.1, ones * 0.1)
     result = evaluate(log, OffPolicy())
-    assert not result.decides and result.mean_weight == 0.5
+    assert not result.is_sound and result.mean_weight == 0.5
     assert any("about 50% of what the target policy shows could not be shown" in one for one in result.warnings)
 
 
@@ -134,14 +134,14 @@ def test_propensities_that_do_not_fit_are_noticed() -> None:
     site = make_site(logged_contrast=1, target_contrast=0.5)
     log = site.log(2000, [2])
     result = evaluate(replace(log, propensities=log.propensities / 2), OffPolicy())
-    assert not result.decides
+    assert not result.is_sound and not result.decides
     assert any("the logged propensities do not fit" in one for one in result.warnings)
 
 
 def test_a_difference_that_may_be_none_decides_nothing_and_a_clear_one_does() -> None:
     site = make_site(logged_contrast=1, target_contrast=1)
     level = evaluate(site.log(100, [3]), OffPolicy())
-    assert not level.decides and "this decides nothing" in level.warnings[-1]
+    assert level.is_sound and not level.decides and "this decides nothing" in level.warnings[-1]
     best = np.zeros_like(site.target_PI)
     best[np.arange(3), site.rates_PI.argmax(axis=1)] = 1
     clear = evaluate(replace(site, target_PI=best).log(4000, [4]), OffPolicy())

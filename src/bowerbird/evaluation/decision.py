@@ -80,8 +80,10 @@ class OffPolicyResult(Record):
     num_clipped: int = 0
     num_floored: int = 0
     warnings: tuple[str, ...] = ()
+    is_sound: bool = False
+    """Whether there is evidence enough, and the log supports what the target policy shows."""
     decides: bool = False
-    """Whether it tells the target policy from the logged one; False where the evidence is too thin or the overlap too small."""
+    """Whether it is sound, and tells the target policy from the logged one."""
 
     @model_validator(mode="after")
     def _holds_what_decides(self) -> OffPolicyResult:
@@ -93,6 +95,11 @@ class OffPolicyResult(Record):
     def main(self) -> OffPolicyEstimate:
         """The estimate that decides, of an applicable result."""
         return next(one for one in self.estimates if one.estimator == self.estimator)
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the estimate may as well be what the logged policy earned."""
+        return self.main.difference_low <= 0 <= self.main.difference_high
 
 
 class Evidence(Record):

@@ -15,6 +15,7 @@ from bowerbird.evaluation.wording import (
     METRIC_NAMES,
     detectable_in_words,
     difference_in_words,
+    estimate_in_words,
     guard_in_words,
     level_in_words,
     metric_in_words,
@@ -69,6 +70,22 @@ def no_broken_check(evidence: Evidence, policy: Gate) -> RuleResult:
         if_failed="reject",
         to_pass="mend what the checks name" if broken else "",
     )
+
+
+def off_policy(evidence: Evidence, policy: Gate) -> RuleResult:
+    """Without logged exploration, or with too little of it, this does not apply, and is no pass."""
+    measured = evidence.off_policy
+    asked = "lists would not have earned significantly less than what was shown (off-policy estimate)"
+    result = partial(RuleResult, rule=1, name="off-policy", asked=asked, if_failed="hold")
+    if measured is None or not measured.applicable:
+        return result(found="it was not measured" if measured is None else f"not applicable: {measured.reason}", passed=None)
+    found = estimate_in_words(measured, policy)
+    if policy.off_policy.mode == "show" or not measured.is_sound:
+        why = "this is shown only" if measured.is_sound else "this decides nothing: " + "; ".join(measured.warnings)
+        return result(found=f"{found}; {why}", passed=None)
+    passed = measured.main.difference_high >= 0
+    to_pass = "" if passed else "find what the logged policy shows that it does not, or set gate.off_policy.mode to 'show'"
+    return result(found=found, passed=passed, to_pass=to_pass)
 
 
 def coverage(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
@@ -232,6 +249,7 @@ RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
     not_worse_than_champion,
     not_worse_than_best_rival,
     no_broken_check,
+    off_policy,
     coverage,
     better_than_champion,
     as_good_as_own_runs,

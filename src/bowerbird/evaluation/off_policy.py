@@ -135,8 +135,8 @@ def evaluate(log: Impressions, policy: OffPolicy, *, level: float = LEVEL) -> Of
         num_clipped=int((weights > policy.clip).sum()),
         num_floored=int((log.propensities < policy.floor).sum()),
     )
-    warnings, decides = doubts(result, units.bound(weights), policy)
-    return result.model_copy(update={"warnings": warnings, "decides": decides})
+    warnings, is_sound = doubts(result, units.bound(weights), policy)
+    return result.model_copy(update={"warnings": warnings, "is_sound": is_sound, "decides": is_sound and not result.is_level})
 
 
 def _estimates(log: Impressions, weights: Values, clipped: Values, units: _Units) -> tuple[OffPolicyEstimate, ...]:

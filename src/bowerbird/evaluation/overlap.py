@@ -17,12 +17,10 @@ TOLERATED: Final = 0.1
 
 
 def doubts(result: OffPolicyResult, mean_weight: Interval, policy: OffPolicy) -> tuple[tuple[str, ...], bool]:
-    """Return a sentence for each doubt about a result, and whether it still decides anything."""
+    """Return a sentence for each doubt about a result, and whether it is sound in spite of them."""
     thin = result.effective_sample_size < policy.min_effective_sample_size
     unsupported = mean_weight.high < 1 and 1 - mean_weight.value > TOLERATED
     misfit = mean_weight.low > 1 and mean_weight.value - 1 > TOLERATED
-    main = result.main
-    is_level = main.difference_low <= 0 <= main.difference_high
     said = [
         (
             thin,
@@ -45,6 +43,6 @@ def doubts(result: OffPolicyResult, mean_weight: Interval, policy: OffPolicy) ->
             f"{result.max_weight:,.0f}",
         ),
         (result.num_floored > 0, f"{result.num_floored:,} propensities below {result.floor:g} are raised to it"),
-        (is_level, "the interval of the difference from the logged policy holds 0: this decides nothing"),
+        (result.is_level, "the interval of the difference from the logged policy holds 0: this decides nothing"),
     ]
-    return tuple(sentence for is_so, sentence in said if is_so), not (thin or unsupported or misfit or is_level)
+    return tuple(sentence for is_so, sentence in said if is_so), not (thin or unsupported or misfit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bowerbird.evaluation.decision import Evidence, GuardResult
+from bowerbird.evaluation.decision import Evidence, GuardResult, OffPolicyResult
 from bowerbird.evaluation.statistics import Difference, minimum_detectable, users_needed
 from bowerbird.recipe_gate import Gate
 
@@ -64,6 +64,17 @@ def detectable_in_words(difference: Difference, policy: Gate) -> str:
     """Say how small a difference could not have been seen, which "not proven" alone leaves open."""
     least = minimum_detectable(difference.deviation, difference.num_users, level=policy.confidence)
     return f"a difference below {number(least)} could not have been seen over {difference.num_users:,} users"
+
+
+def estimate_in_words(result: OffPolicyResult, policy: Gate) -> str:
+    """Tell what an applicable off-policy result estimates, as a clause whose subject is the nominee's lists."""
+    main, logged = result.main, result.logged_value
+    assert logged is not None
+    return (
+        f"its lists would have earned {number(main.value)} an impression by {main.estimator}, where what was shown earned "
+        f"{number(logged)} ({level_in_words(policy)} interval of the difference {signed(main.difference_low)} to "
+        f"{signed(main.difference_high)}, {result.num_impressions:,} impressions of {result.num_units:,} {result.unit}s)"
+    )
 
 
 def number(value: float) -> str:
