@@ -132,9 +132,9 @@ def _content(
         facts=_facts(run, told, plan),
         outcome=told["outcome"],
         sentence=told["sentence"],
-        notes=(*((told["note"],) if "note" in told else ()), *((in_words(ids),) if ids is not None else ())),
+        notes=(told["note"],) if "note" in told else (),
         published=shown,
-        tables=tuple(_table(name, ingest) for name in ingest.tables),
+        tables=tuple(_table(name, ingest, ids if name == "items" else None) for name in ingest.tables),
         days=_days(run),
         profiles=_profiles(run),
         evaluations=_evaluations(evaluation) if evaluation else (),
@@ -172,7 +172,7 @@ def moment(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1_000_000, UTC)
 
 
-def _table(name: str, ingest: IngestReport) -> report.TableIngest:
+def _table(name: str, ingest: IngestReport, ids: dict[str, Any] | None) -> report.TableIngest:  # Any: JSON
     intake = ingest.tables[name]
     reasons = tuple(
         report.Reason(name=reason, rows=count, explanation=REASONS.get(reason, "a rule of the recipe"))
@@ -184,6 +184,7 @@ def _table(name: str, ingest: IngestReport) -> report.TableIngest:
         notes.append(f"{intake.late:,} events are older than the newest that was there before: used from this run on")
     if intake.new_columns:
         notes.append(f"columns that the recipe does not map: {', '.join(intake.new_columns)}")
+    notes += [in_words(ids)] if ids is not None else []
     return report.TableIngest(
         table=name, read=intake.read, accepted=intake.accepted, duplicates=intake.duplicates, reasons=reasons, notes=tuple(notes)
     )
@@ -288,14 +289,18 @@ def _searches(evaluation: dict[str, Any]) -> tuple[report.Search, ...]:  # Any: 
         trials = [
             report.Trial(
                 number=trial["number"],
-                settings=", ".join(f"{key} = {value}" for key, value in trial["settings"].items()),
+                settings=", ".join(f"{key} = {_rounded(value)}" for key, value in trial["settings"].items()),
                 score=trial["score"],
                 state="best" if trial["number"] == one["best"] else trial["error"] or trial["state"],
             )
             for trial in one["trials"]
         ]
-        found.append(report.Search(model=label, metric=one["metric"], trials=tuple(trials)))
+        found.append(report.Search(model=label, metric=view.in_words(*one["metric"].split("@")), trials=tuple(trials)))
     return tuple(found)
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def training_curves(run: Run) -> tuple[report.TrainingCurve, ...]:
