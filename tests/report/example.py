@@ -281,8 +281,26 @@ def _view() -> DecisionView:
             for name, mean, low, high in contrasts
         ),
         guards=(
-            Guard(metric="Recall@10", other="cooccurrence", mean=0.0098, low=0.0021, high=0.0175, adjusted_p=0.02, blocks=False),
-            Guard(metric="MRR@10", other="cooccurrence", mean=-0.0044, low=-0.0081, high=-0.0007, adjusted_p=0.04, blocks=True),
+            Guard(
+                metric="Recall@10",
+                other="cooccurrence",
+                mean=0.0098,
+                low=0.0021,
+                high=0.0175,
+                p_value=0.02,
+                bound=-0.0033,
+                blocks=False,
+            ),
+            Guard(
+                metric="MRR@10",
+                other="cooccurrence",
+                mean=-0.0044,
+                low=-0.0081,
+                high=-0.0007,
+                p_value=0.04,
+                bound=-0.0017,
+                blocks=True,
+            ),
         ),
         slices=_slices(),
         checks=(
@@ -298,8 +316,17 @@ def _view() -> DecisionView:
             estimates=(
                 Estimate(estimator="IPS", value=0.0051, low=0.0012, high=0.0111),
                 Estimate(estimator="SNIPS", value=0.0048, low=0.0014, high=0.0099),
-                Estimate(estimator="doubly robust", value=0.0046, low=0.0019, high=0.0081),
+                Estimate(
+                    estimator="doubly robust",
+                    value=0.0046,
+                    low=0.0019,
+                    high=0.0081,
+                    difference=0.0008,
+                    difference_low=-0.0011,
+                    difference_high=0.0027,
+                ),
             ),
+            num_impressions=10_000,
             logged_value=0.0038,
             effective_sample_size=212.4,
             warnings=("2.1 % of the impressions carry half of the weight.",),

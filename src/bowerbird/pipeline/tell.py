@@ -56,7 +56,7 @@ def finish(
     evaluation = read_json(run.folder / EVALUATION) if (run.folder / EVALUATION).exists() else None
     seen = None
     if evaluation is not None:
-        seen = view.decision_view(evaluation, confidence=0.95)
+        seen = view.decision_view(evaluation)
         told |= _figures(evaluation) | _findings(seen) | {"decision": read_json(run.folder / DECISION)}
     if run.source is None and run.recipe.source.sample is not None:
         told["note"] = SIMULATED
@@ -85,6 +85,7 @@ def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
         "metric": evaluation["metric"],
         "nominee": evaluation["nominee"],
         "num_users": evaluation["num_users"],
+        "confidence": evaluation.get("confidence", view.DEFAULT_CONFIDENCE),
         "metrics": {label: figure(label) for label in proven},
         "rivals": {label: figure(label) for label in evaluation["rivals"]},
     }

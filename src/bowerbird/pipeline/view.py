@@ -11,14 +11,24 @@ from bowerbird.report.page import metric_name
 from bowerbird.report.record import Record
 
 Part = TypeVar("Part", bound=Record)
+ESTIMATORS = {
+    "ips": "IPS",
+    "snips": "self-normalised IPS",
+    "dr": "doubly robust",
+    "switch_dr": "switch",
+    "dr_optimistic": "shrunk, optimistic",
+    "dr_pessimistic": "shrunk, pessimistic",
+}
+DEFAULT_CONFIDENCE = 0.95
+"""Of runs of older versions, which do not say it."""
 
 
-def decision_view(evaluation: dict[str, Any], *, confidence: float) -> DecisionView:  # Any: JSON
+def decision_view(evaluation: dict[str, Any]) -> DecisionView:  # Any: JSON
     """Read the evidence of ``evaluation.json``."""
     return DecisionView(
         nominee=evaluation["nominee"],
         metric=in_words(*evaluation["metric"].split("@")),
-        confidence=confidence,
+        confidence=evaluation.get("confidence", DEFAULT_CONFIDENCE),
         contrasts=tuple(_contrast(label, one, evaluation) for label, one in evaluation["differences"].items()),
         guards=tuple(_guard(one) for one in evaluation.get("guards", ())),
         slices=tuple(_part(Slice, one) for one in evaluation.get("slices", ())),
@@ -62,7 +72,11 @@ def _guard(one: dict[str, Any]) -> Guard:  # Any: JSON
 def _off_policy(found: dict[str, Any] | None) -> OffPolicy | None:  # Any: JSON
     if found is None:
         return None
-    return _part(OffPolicy, found | {"estimates": tuple(_part(Estimate, one) for one in found.get("estimates", ()))})
+    estimates = tuple(
+        _part(Estimate, one | {"estimator": ESTIMATORS.get(one["estimator"], one["estimator"])})
+        for one in found.get("estimates", ())
+    )
+    return _part(OffPolicy, found | {"estimates": estimates})
 
 
 def _part(kind: type[Part], found: dict[str, Any]) -> Part:  # Any: JSON

@@ -47,6 +47,8 @@ class Interval:
     high: float | None = None
     is_marked: bool = False
     is_bad: bool = False
+    bound: float | None = None
+    """What the interval is held against, a mark in its row."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def forest_plot(rows: Sequence[Interval], *, caption: Caption, reference: float 
     row_height, longest = 34, 23
     gutter = 18 + 7.4 * min(longest, max(len(row.name) for row in rows))
     bottom = TOP + row_height * len(rows)
-    ends = [end for row in rows for end in (row.value, row.low, row.high, reference) if end is not None]
+    ends = [end for row in rows for end in (row.value, row.low, row.high, row.bound, reference) if end is not None]
     across = ticks(min(0.0, *ends), max(ends))
     x_at = Scale(across[0], across[-1], gutter, WIDTH - RIGHT)
     parts = [LINE.format("grid", x_at(x), TOP, x_at(x), bottom) for x in across]
@@ -136,6 +138,8 @@ def forest_plot(rows: Sequence[Interval], *, caption: Caption, reference: float 
         parts.append(TEXT.format("name strong" if row.is_marked else "name", 0, y + 4.5, _shorten(row.name, longest)))
         if row.low is not None and row.high is not None:
             parts.append(LINE.format(f"whisker {style}", x_at(row.low), y, x_at(row.high), y))
+        if row.bound is not None:
+            parts.append(LINE.format("bound", x_at(row.bound), y - 11, x_at(row.bound), y + 11))
         parts.append(POINT.format(f"dot {style}", x_at(row.value), y, 5))
     return _svg(parts, caption, bottom + 26)
 

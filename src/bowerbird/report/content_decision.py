@@ -37,7 +37,10 @@ class Guard(Record):
     mean: float
     low: float
     high: float
+    p_value: float | None = None
     adjusted_p: float | None = None
+    bound: float | None = None
+    """The interval must not reach below it."""
     blocks: bool
 
 
@@ -54,7 +57,10 @@ class Slice(Record):
     mean: float
     low: float
     high: float
+    p_value: float | None = None
     adjusted_p: float | None = None
+    bound: float | None = None
+    """The gate blocks what is significantly below it."""
     blocks: bool
 
     @property
@@ -80,6 +86,10 @@ class Estimate(Record):
     value: float
     low: float
     high: float
+    difference: float | None = None
+    """Value minus what the logged policy earned, with its own interval."""
+    difference_low: float | None = None
+    difference_high: float | None = None
 
 
 class OffPolicy(Record):
@@ -87,6 +97,9 @@ class OffPolicy(Record):
 
     applicable: bool
     reason: str = ""
+    estimator: str = ""
+    """The one that the gate listens to."""
+    num_impressions: int | None = None
     estimates: tuple[Estimate, ...] = ()
     logged_value: float | None = None
     effective_sample_size: float | None = None

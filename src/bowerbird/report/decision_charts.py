@@ -87,10 +87,12 @@ def _off_policy(found: OffPolicy) -> Markup:
 
 
 def _row(name: str, one: Contrast | Guard | Slice, *, is_marked: bool = False, is_bad: bool = False) -> Interval:
-    return Interval(name, one.mean, one.low, one.high, is_marked=is_marked, is_bad=is_bad or one.high < 0)
+    bound = None if isinstance(one, Contrast) else one.bound
+    return Interval(name, one.mean, one.low, one.high, is_marked=is_marked, is_bad=is_bad or one.high < 0, bound=bound)
 
 
 def _forest(key: str, title: str, rows: Sequence[Interval], *, reference: float | None = 0.0) -> Picture:
     spell = signed if reference == 0.0 else "{:.4f}".format
     told = [f"{row.name} {spell(row.value)} ({spell(row.low or 0.0)} to {spell(row.high or 0.0)})" for row in rows]
+    title += "; the mark in a row is the bound" if any(row.bound is not None for row in rows) else ""
     return Picture(title, forest_plot(rows, caption=Caption(key, title, "; ".join(told) + "."), reference=reference))

@@ -48,6 +48,7 @@ def render_report(content: ReportContent) -> str:
     """Return the page; all that comes from data is escaped."""
     word, tone, sign = OUTCOMES[content.outcome]
     judged = content.evaluations[0] if content.evaluations else None
+    level = f"{100 * content.view.confidence:g} % intervals" if content.view else "95 % intervals"
     return _template().render(
         content=content,
         facts=content.facts,
@@ -56,7 +57,8 @@ def render_report(content: ReportContent) -> str:
         nominee=_in_front(judged) if judged else None,
         fronts=[_in_front(evaluation) for evaluation in content.evaluations],
         against=_best_other(judged) if judged else None,
-        forests=[_forest(evaluation, place) for place, evaluation in enumerate(content.evaluations)],
+        level=level,
+        forests=[_forest(evaluation, level, place) for place, evaluation in enumerate(content.evaluations)],
         curves=[_curve_charts(curve, place) for place, curve in enumerate(content.curves)],
         reliability_charts=[_reliability_chart(one, place) for place, one in enumerate(content.reliability)],
         pictures=draw(content.view),
@@ -167,7 +169,7 @@ def _best_other(evaluation: Evaluation) -> ModelResult | None:
     return max(champions or others, key=lambda result: result.metrics[0].value, default=None)
 
 
-def _forest(evaluation: Evaluation, place: int) -> Markup | None:
+def _forest(evaluation: Evaluation, level: str, place: int) -> Markup | None:
     if not evaluation.results:
         return None
     front = _in_front(evaluation)
@@ -178,7 +180,7 @@ def _forest(evaluation: Evaluation, place: int) -> Markup | None:
     ]
     best = max(rows, key=lambda row: row.value)
     text = f"{len(rows)} models; the highest value is {figure(best.value)}, of {best.name}. All values stand in the table below."
-    return forest_plot(rows, caption=Caption(f"forest-{place}", f"{name} by model, with 95 % intervals", text))
+    return forest_plot(rows, caption=Caption(f"forest-{place}", f"{name} by model, with {level}", text))
 
 
 def _curve_charts(curve: TrainingCurve, place: int) -> dict[str, object]:

@@ -97,7 +97,8 @@ def _rows(rows: dict[str, Any]) -> Table:  # Any: JSON
 
 
 def _figures(outcome: dict[str, Any]) -> Table:  # Any: JSON
-    table = _table(f"What the models reach ({outcome['metric']}, 95 % interval)", "model", "part", ">value", ">low", ">high")
+    title = f"What the models reach ({outcome['metric']}, {100 * outcome.get('confidence', 0.95):g} % interval)"
+    table = _table(title, "model", "part", ">value", ">low", ">high")
     shown = [
         (label, "candidate" if label == outcome["nominee"] else "champion", one) for label, one in outcome["metrics"].items()
     ]
