@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from bowerbird.recipe_values import Duration, Section, Share, Text
 
-Metric = Literal["ndcg", "recall", "mrr", "map", "hit_rate"]
+Metric = Literal["ndcg", "recall", "precision", "mrr", "map", "hit_rate", "r_precision"]
 
 
 class Guard(Section):

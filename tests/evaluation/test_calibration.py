@@ -94,3 +94,9 @@ def test_a_model_without_probabilities_has_no_bins() -> None:
             raise CapabilityError("scores only", next_step="use score(pairs)")
 
     assert fine_bins(Scores(), pd.DataFrame({"user_id": [], "item_id": []}), seed=1) is None
+
+
+def test_calibration_agrees_with_the_row_of_the_reference():
+    found = calibration(np.asarray([0.25, 0.25, 0.5]), np.asarray([False, False, True]), num_bins=2)
+    assert found.ece == pytest.approx(1 / 3)
+    assert found.relative_error == pytest.approx(1)

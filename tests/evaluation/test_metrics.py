@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bowerbird.errors import DataError
-from bowerbird.evaluation import metrics
+from bowerbird.evaluation import matching, metrics
 
 PEER_METRICS = Path(__file__).parents[3] / "shared" / "bench" / "metrics.py"
 
@@ -43,6 +43,7 @@ def test_metrics_agree_with_a_row_worked_by_hand(by_hand):
         "mrr": 1 / 2,
         "map": (1 / 2 + 2 / 4) / 3,
         "hit_rate": 1.0,
+        "r_precision": 1 / 3,  # b among the first three places
     }
     assert by_hand.loc["ann"].to_dict() == pytest.approx(expected, abs=1e-15)
     assert by_hand.loc["ann", "ndcg"] == pytest.approx(0.4982, abs=5e-5)
@@ -142,7 +143,6 @@ def test_no_targets_and_no_lists_give_no_rows_and_zeros():
     assert len(metrics.per_user_metrics(frame_of_lists({"ann": "ab"}), frame_of_targets({}), k=2)) == 0
     assert metrics.per_user_metrics(nothing, frame_of_targets({"ann": "a"}), k=2).loc["ann"].sum() == 0
     assert metrics.coverage(nothing, 5, k=2) == metrics.gini(nothing, 5, k=2) == 0
-    assert metrics.novelty(nothing, pd.Series({"a": 1}), k=2) == 0
 
 
 # Lists of the catalogue a b c d (k = 2): ann a b, ben a c. Exposure: a 2, b 1, c 1, d 0.
@@ -152,15 +152,6 @@ LISTS = frame_of_lists({"ann": "abd", "ben": "acd"})
 def test_coverage_is_the_share_of_the_catalogue_in_the_lists():
     assert metrics.coverage(LISTS, 4, k=2) == 3 / 4
     assert metrics.coverage(LISTS, 4, k=3) == 1
-
-
-def test_novelty_is_the_mean_information_of_the_listed_items():
-    # Shares 4/8, 2/8, 1/8: 1, 2 and 3 bits. Places: a, b, a, c.
-    assert metrics.novelty(LISTS, pd.Series({"a": 4, "b": 2, "c": 1, "e": 1}), k=2) == (1 + 2 + 1 + 3) / 4
-
-
-def test_novelty_gives_an_item_without_events_the_smallest_count():
-    assert metrics.novelty(LISTS, pd.Series({"a": 6, "b": 2, "c": 0}), k=2) == pytest.approx((2 * -math.log2(6 / 8) + 2 * 2) / 4)
 
 
 def test_gini_agrees_with_a_row_worked_by_hand():
@@ -186,6 +177,81 @@ def test_overlap_of_lists_of_different_length_is_over_the_longer():
 
 def test_overlap_without_a_common_user_is_none():
     assert metrics.overlap(LISTS, frame_of_lists({"dan": "a"}), k=2) is None
+
+
+def test_rank_biased_overlap_agrees_with_a_row_worked_by_hand():
+    # a b beside b c, p = 0.5: nothing in common at depth 1, b at depth 2. (1 - p) / p * (0 + 1/2 p^2) + 1/2 p^2.
+    found = metrics.rank_biased_overlap(frame_of_lists({"ann": "ab"}), frame_of_lists({"ann": "bc"}), k=2, persistence=0.5)
+    assert found.to_dict() == pytest.approx({"ann": 0.125 + 0.125})
+
+
+def test_rank_biased_overlap_counts_early_places_more():
+    lists = frame_of_lists({"ann": "abcd", "ben": "abcd"})
+    early, late = metrics.rank_biased_overlap(lists, frame_of_lists({"ann": "abxy", "ben": "xycd"}), k=4)
+    assert early > 0.5 > late
+
+
+def test_rank_biased_overlap_is_one_for_equal_lists_and_zero_for_strangers():
+    others = frame_of_lists({"ann": "abd", "ben": "xyz", "dan": "a"})
+    assert metrics.rank_biased_overlap(LISTS, others, k=3).to_dict() == pytest.approx({"ann": 1, "ben": 0})
+
+
+def test_rank_biased_overlap_of_a_list_that_is_the_beginning_of_the_other_is_one():
+    assert metrics.rank_biased_overlap(frame_of_lists({"ann": "ab"}), frame_of_lists({"ann": "abcde"}), k=5)[
+        "ann"
+    ] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rank_biased_overlap_agrees_with_the_paper_s_equation_on_random_lists(seed):
+    rng = np.random.default_rng(seed)
+    ours, theirs = ({user: rng.permutation(12)[: rng.integers(1, 9)] for user in range(50)} for _ in range(2))
+    found = metrics.rank_biased_overlap(frame_of_lists(ours), frame_of_lists(theirs), k=8, persistence=0.8)
+    assert found.index.tolist() == list(range(50))
+    for user in range(50):
+        assert found[user] == pytest.approx(equation_32(list(ours[user]), list(theirs[user]), 0.8), abs=1e-12)
+
+
+def equation_32(first, second, p):
+    """Webber, Moffat and Zobel, 2010, as it is printed: S the shorter list, L the longer, X the size of the overlap."""
+    s, l = sorted([len(first), len(second)])  # noqa: E741
+    X = [len(set(first[:d]) & set(second[:d])) for d in range(l + 1)]
+    seen = sum(X[d] / d * p**d for d in range(1, l + 1))
+    assumed = sum(X[s] * (d - s) / (s * d) * p**d for d in range(s + 1, l + 1))
+    return (1 - p) / p * (seen + assumed) + ((X[l] - X[s]) / l + X[s] / s) * p**l
+
+
+def test_one_match_at_several_k_equals_a_match_at_each():
+    lists, targets = random_case(np.random.default_rng(4), num_users=80, num_items=30, k=10)
+    together = metrics.at_each_k(matching.match(lists, targets, k=10), ks=(1, 5, 10))
+    for k in (1, 5, 10):
+        alone = metrics.per_user_metrics(lists, targets, k=k).add_suffix(f"@{k}")
+        pd.testing.assert_frame_equal(together[alone.columns], alone)
+
+
+def test_a_k_above_what_was_matched_is_refused():
+    with pytest.raises(DataError, match="k is 3, and 2 places were matched"):
+        matching.match(LISTS, frame_of_targets({"ann": "a"}), k=2).first(3)
+
+
+def test_full_lists_in_order_and_the_same_rows_shuffled_are_laid_out_alike():
+    rng = np.random.default_rng(6)
+    lists = frame_of_lists({user: rng.permutation(20)[:5] for user in range(30)})
+    items, users = pd.Index(np.arange(18)), pd.Index(np.arange(40)[::-1])  # items that are not known, users without a list
+    for k in (3, 5, 7):
+        folded = matching.lay_out(lists, users=users, items=items, k=k)
+        scattered = matching.lay_out(lists.sample(frac=1, random_state=1), users=users, items=items, k=k)
+        np.testing.assert_array_equal(folded, scattered)
+        assert (folded[:10] == matching.EMPTY).all() and (folded[10:] >= 0).any(axis=1).all()
+
+
+def test_items_of_a_match_come_first_and_targets_beyond_them_are_still_found():
+    items = pd.Index(["c", "b", "a"])
+    found = matching.match(frame_of_lists({"ann": "abxz"}), frame_of_targets({"ann": "bx"}), k=4, items=items)
+    assert found.item_ids.tolist() == ["c", "b", "a", "x"]
+    assert found.table_UK.tolist() == [[2, 1, 3, matching.EMPTY]]
+    assert found.hit_places.tolist() == [1, 2]
+    assert found.hit_items.tolist() == [1, 3]
 
 
 def test_unknown_metric_is_named_with_the_closest_known_one():

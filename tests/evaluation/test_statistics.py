@@ -238,3 +238,28 @@ def test_difference_is_ordered_and_mirrors_when_the_models_change_places(values,
     assert mirrored.mean == pytest.approx(-found.mean, abs=1e-12)
     assert mirrored.low == pytest.approx(-found.high, abs=1e-11)
     assert mirrored.p_value == found.p_value
+
+
+def test_intervals_of_columns_without_gaps_are_those_of_the_plain_bootstrap():
+    users = pd.DataFrame(np.random.default_rng(5).random((60, 2)), columns=["ndcg", "recall"])
+    plain = statistics.bootstrap_intervals(users.to_numpy(), seed=2)
+    assert list(statistics.intervals(users, seed=2).values()) == plain
+
+
+@pytest.mark.parametrize("max_groups", [1000, 40])
+def test_a_figure_that_some_users_lack_is_bounded_over_those_who_have_it(max_groups):
+    rng = np.random.default_rng(5)
+    users = pd.DataFrame({"ndcg": rng.random(400), "price_spread": np.where(rng.random(400) < 0.5, rng.random(400), np.nan)})
+    found = statistics.intervals(users.assign(nothing=np.nan), max_groups=max_groups, seed=2)
+    assert list(found) == ["ndcg", "price_spread"]
+    known = users["price_spread"].dropna()
+    alone = statistics.bootstrap_interval(known, seed=3)
+    assert found["price_spread"].value == pytest.approx(known.mean())
+    width = 2 * 1.96 * known.std() / math.sqrt(len(known))
+    assert alone.high - alone.low == pytest.approx(width, rel=0.05)
+    assert found["price_spread"].high - found["price_spread"].low == pytest.approx(width, rel=0.05 if max_groups > 400 else 0.3)
+
+
+def test_a_figure_of_a_single_user_has_no_width():
+    found = statistics.intervals(pd.DataFrame({"ndcg": [0.1, 0.2, 0.3], "novel": [np.nan, 0.5, np.nan]}), seed=1)
+    assert (found["novel"].low, found["novel"].value, found["novel"].high) == (0.5, 0.5, 0.5)

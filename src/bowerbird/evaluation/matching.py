@@ -1,12 +1,12 @@
 """Where in a user's list his targets stand; the one join from which every accuracy metric is computed.
 
-Lists are laid out as a table of users by places, and each target is compared with its user's row, so nothing as long as
-the lists is ever sorted. Shapes: U users with targets, K places, T targets, H hits.
+Lists are laid out as a table of users by places, in whole numbers that stand for items, and each target is compared with its
+user's row, so nothing as long as the lists is ever sorted. Shapes: U users with targets, K places, N items, T targets, H hits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from bowerbird.columns import ITEM_ID, RANK, USER_ID
 from bowerbird.errors import DataError
 
 Codes = NDArray[np.int64]
-EMPTY = np.iinfo(np.int64).min
-BLOCK = 1 << 18
+Table = NDArray[np.int32]
+EMPTY = -1
+BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,10 @@ class Matches:
         Places of a list that count.
     user_ids : Index [U]
         The users who have targets, ascending.
+    item_ids : Index [N]
+        The items that the table's codes stand for.
+    table_UK : int32 [U, K]
+        The users' lists; EMPTY where a list has ended, or names an item that is not in ``item_ids``.
     num_targets : int64 [U]
         Distinct targets of each.
     hit_users, hit_places : int64 [H]
@@ -39,6 +44,8 @@ class Matches:
 
     k: int
     user_ids: pd.Index[Any]  # Any: ids are texts or whole numbers
+    item_ids: pd.Index[Any]  # Any: see user_ids
+    table_UK: Table
     num_targets: Codes
     hit_users: Codes
     hit_places: Codes
@@ -48,12 +55,27 @@ class Matches:
         """Hits of each user; int64 [U]."""
         return np.bincount(self.hit_users, minlength=len(self.user_ids)).astype(np.int64)
 
+    @property
+    def hit_items(self) -> Codes:
+        """The code of each hit's item; int64 [H]."""
+        return self.table_UK[self.hit_users, self.hit_places].astype(np.int64)
+
     def sum_by_user(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum one value a hit (float64 [H]) by user; float64 [U]."""
         return np.bincount(self.hit_users, values, minlength=len(self.user_ids)).astype(np.float64)
 
+    def first(self, k: int) -> Matches:
+        """Return what the first ``k`` places hit; raises DataError for more places than were matched."""
+        if not 1 <= k <= self.k:
+            raise DataError(f"k is {k}, and {self.k} places were matched", next_step="match as many places as the largest k")
+        counts = self.hit_places < k
+        users, places = self.hit_users[counts], self.hit_places[counts]
+        return replace(self, k=k, table_UK=self.table_UK[:, :k], hit_users=users, hit_places=places)
 
-def match(lists: pd.DataFrame, targets: pd.DataFrame, *, k: int) -> Matches:
+
+def match(
+    lists: pd.DataFrame, targets: pd.DataFrame, *, k: int, items: pd.Index[Any] | None = None
+) -> Matches:  # Any: see Matches
     """Find the targets in the first ``k`` places of the lists.
 
     Parameters
@@ -65,6 +87,9 @@ def match(lists: pd.DataFrame, targets: pd.DataFrame, *, k: int) -> Matches:
         ``user_id, item_id``; a pair that occurs twice counts once.
     k : int
         Places that count, at least 1.
+    items : Index [N], optional
+        Items whose codes come first in the table, in this order; targets that are none of them come after. Without it the
+        table knows the targets' items only, which is all that a match has to know.
 
     Raises
     ------
@@ -74,96 +99,111 @@ def match(lists: pd.DataFrame, targets: pd.DataFrame, *, k: int) -> Matches:
     """
     if k < 1:
         raise DataError(f"k is {k}", next_step="give a whole number of places, at least 1")
-    for column in (USER_ID, ITEM_ID):
-        _check_ids(lists[column], targets[column], column)
+    _check_ids(lists, targets)
     users_T, user_ids = pd.factorize(targets[USER_ID], sort=True)
-    items_L, items_T = _comparable(lists[ITEM_ID], targets[ITEM_ID])
-    users_T, items_T = _distinct(users_T.astype(np.int64), items_T)
-    table_UK = _as_table(lists, items_L, pd.Index(user_ids), k)
+    codes_T, wanted = pd.factorize(targets[ITEM_ID])
+    known = pd.Index(wanted) if items is None else _joined(pd.Index(items.to_numpy()), pd.Index(wanted))
+    items_T = known.get_indexer(pd.Index(wanted)).astype(np.int64)[codes_T]
+    users_T, items_T = _distinct(users_T.astype(np.int64), items_T, len(known))
+    table_UK = lay_out(lists, users=pd.Index(user_ids), items=known, k=k)
     hit_users, hit_places = _find(table_UK, users_T, items_T)
     num_targets = np.bincount(users_T, minlength=len(user_ids)).astype(np.int64)
-    return Matches(k, pd.Index(user_ids, name=USER_ID), num_targets, hit_users, hit_places)
+    return Matches(k, pd.Index(user_ids, name=USER_ID), known, table_UK, num_targets, hit_users, hit_places)
 
 
-def paired_tables(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> tuple[Codes, Codes]:
-    """Lay out the lists of the users who have both, first k places; two arrays int64 [U, K], EMPTY where there is no item.
+def paired_tables(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> tuple[pd.Index[Any], Table, Table]:  # Any: see Matches
+    """Lay out the lists of the users who have both, first k places: the users, and two arrays int32 [U, K].
 
-    Numbers are equal where items are. Raises DataError as ``match`` does.
+    Codes are equal where items are, and EMPTY where a list has ended. Raises DataError as ``match`` does.
     """
     lists, others = lists[lists[RANK] <= k], others[others[RANK] <= k]
-    for column in (USER_ID, ITEM_ID):
-        _check_ids(lists[column], others[column], column)
-    ours, theirs = _comparable(lists[ITEM_ID], others[ITEM_ID])
-    user_ids = pd.Index(lists[USER_ID].unique()).intersection(pd.Index(others[USER_ID].unique()))
-    return _as_table(lists, ours, user_ids, k), _as_table(others, theirs, user_ids, k)
+    _check_ids(lists, others)
+    users = pd.Index(lists[USER_ID].unique()).intersection(pd.Index(others[USER_ID].unique()))
+    items = _joined(pd.Index(lists[ITEM_ID].unique()), pd.Index(others[ITEM_ID].unique()))
+    ours, theirs = (lay_out(frame, users=users, items=items, k=k) for frame in (lists, others))
+    return users, ours, theirs
 
 
-def _check_ids(ours: pd.Series[Any], theirs: pd.Series[Any], column: str) -> None:  # Any: see Matches
-    for name, ids in (("lists", ours), ("targets", theirs)):
-        if ids.isna().any():
-            raise DataError(f"{int(ids.isna().sum())} rows of the {name} have no {column}", next_step="drop those rows")
-    is_number = [pd.api.types.is_numeric_dtype(ids) for ids in (ours, theirs)]
-    if len(ours) and len(theirs) and is_number[0] != is_number[1]:
-        raise DataError(
-            f"{column} is {ours.dtype} in the lists and {theirs.dtype} in the targets", next_step="turn both into one type"
-        )
+def lay_out(lists: pd.DataFrame, *, users: pd.Index[Any], items: pd.Index[Any], k: int) -> Table:  # Any: see Matches
+    """Lay out the first ``k`` places of some users' lists; int32 [U, K], EMPTY where there is no item, or none of ``items``.
 
-
-def _comparable(ours: pd.Series[Any], theirs: pd.Series[Any]) -> tuple[Codes, Codes]:  # Any: see Matches
-    """Turn item ids into whole numbers that are equal where the ids are; whole numbers stay as they are."""
-    if all(pd.api.types.is_integer_dtype(ids) for ids in (ours, theirs)):
-        return ours.to_numpy(np.int64), theirs.to_numpy(np.int64)
-    codes_T, wanted = pd.factorize(theirs, sort=True)
-    codes_L, listed = pd.factorize(ours)
-    place_of_listed = pd.Index(wanted).get_indexer(pd.Index(listed)).astype(np.int64)
-    return place_of_listed[codes_L] if len(codes_L) else np.zeros(0, np.int64), codes_T.astype(np.int64)
-
-
-def _distinct(users_T: Codes, items_T: Codes) -> tuple[Codes, Codes]:
-    """Keep one of equal pairs; ordered by user, then item."""
-    order = np.lexsort((items_T, users_T))
-    users_T, items_T = users_T[order], items_T[order]
-    is_new = np.ones(len(order), bool)
-    is_new[1:] = (users_T[1:] != users_T[:-1]) | (items_T[1:] != items_T[:-1])
-    return users_T[is_new], items_T[is_new]
-
-
-def _as_table(lists: pd.DataFrame, items_L: Codes, user_ids: pd.Index[Any], k: int) -> Codes:  # Any: see Matches
-    """Lay the lists out; int64 [U, K], EMPTY where a list has no item."""
-    ranks_L = lists[RANK].to_numpy(np.int64)
+    Raises DataError for a rank below 1 or one that a user has twice.
+    """
+    ranks_L, codes_L = lists[RANK].to_numpy(), _codes(lists[ITEM_ID], items)
     if len(ranks_L) and ranks_L.min() < 1:
         raise DataError(f"a rank is {ranks_L.min()}", next_step="count ranks from 1")
-    users_L = _look_up(lists[USER_ID], user_ids)
-    kept = (users_L >= 0) & (ranks_L <= k)
-    table_UK = np.full((len(user_ids), k), EMPTY, np.int64)
-    table_UK[users_L[kept], ranks_L[kept] - 1] = items_L[kept]
-    num_twice = int(kept.sum()) - int(np.count_nonzero(table_UK != EMPTY))
+    starts = _starts(lists[USER_ID])
+    rows = users.get_indexer(pd.Index(lists[USER_ID].iloc[starts]))
+    table_UK = np.full((len(users), k), EMPTY, np.int32)
+    width = len(codes_L) // max(len(starts), 1)
+    if _are_full(ranks_L, starts, width) and np.bincount(rows[rows >= 0], minlength=1).max() <= 1:
+        table_UK[rows[rows >= 0], :width] = codes_L.reshape(-1, width)[rows >= 0, :k]
+        return table_UK
+    rows_L = np.repeat(rows, np.diff(np.append(starts, len(codes_L))))
+    kept = (rows_L >= 0) & (ranks_L <= k)
+    cells = (rows_L[kept] * k + ranks_L[kept] - 1).astype(np.int64)
+    num_twice = len(cells) - np.unique(cells).size
     if num_twice:
         raise DataError(f"{num_twice} ranks stand twice in one user's list", next_step="number each list from 1 without repeats")
+    table_UK.ravel()[cells] = codes_L[kept]
     return table_UK
 
 
-def _look_up(ids: pd.Series[Any], known: pd.Index[Any]) -> Codes:  # Any: see Matches
-    """Find each id's place in ``known``, -1 where it has none; int64 [L].
+def _check_ids(lists: pd.DataFrame, targets: pd.DataFrame) -> None:
+    for column in (USER_ID, ITEM_ID):
+        sides = {"lists": lists[column], "targets": targets[column]}
+        for name, ids in sides.items():
+            if ids.isna().any():
+                raise DataError(f"{int(ids.isna().sum())} rows of the {name} have no {column}", next_step="drop those rows")
+        is_number = {pd.api.types.is_numeric_dtype(ids) for ids in sides.values() if len(ids)}
+        if len(is_number) > 1:
+            ours, theirs = (ids.dtype for ids in sides.values())
+            raise DataError(f"{column} is {ours} in the lists and {theirs} in the targets", next_step="turn both into one type")
 
-    Lists come sorted by user, so equal neighbours are looked up once.
-    """
-    if not len(ids):
-        return np.zeros(0, np.int64)
+
+def _joined(items: pd.Index[Any], others: pd.Index[Any]) -> pd.Index[Any]:  # Any: see Matches
+    """Put the ids that only ``others`` has behind ``items``."""
+    missing = others[items.get_indexer(others) < 0]
+    return items.append(missing) if len(missing) else items
+
+
+def _codes(ids: pd.Series[Any], items: pd.Index[Any]) -> Table:  # Any: see Matches
+    """Find each id's place among ``items``, EMPTY where it has none; int32 [L]."""
+    if pd.api.types.is_integer_dtype(ids):
+        return items.get_indexer(pd.Index(ids)).astype(np.int32)
+    codes, distinct = pd.factorize(ids)  # texts are hashed once, their codes are cheap
+    places: Table = items.get_indexer(pd.Index(distinct)).astype(np.int32)
+    return places[codes]
+
+
+def _starts(ids: pd.Series[Any]) -> Codes:  # Any: see Matches
+    """Find where each run of equal ids begins; lists come user by user."""
     is_first = np.ones(len(ids), bool)
     is_first[1:] = np.asarray(ids.array[1:] != ids.array[:-1], bool)
-    starts = np.flatnonzero(is_first)
-    places = known.get_indexer(pd.Index(ids.iloc[starts])).astype(np.int64)
-    return np.repeat(places, np.diff(np.append(starts, len(ids))))
+    return np.flatnonzero(is_first)
 
 
-def _find(table_UK: Codes, users_T: Codes, items_T: Codes) -> tuple[Codes, Codes]:
+def _are_full(ranks_L: NDArray[Any], starts: Codes, width: int) -> bool:  # Any: any whole number
+    """Whether the lists are all as long as each other and in the order of ranks, so that a table need only be folded."""
+    if not width or len(starts) * width != len(ranks_L) or (starts != np.arange(len(starts)) * width).any():
+        return False
+    return bool((ranks_L.reshape(-1, width) == np.arange(1, width + 1)).all())
+
+
+def _distinct(users_T: Codes, items_T: Codes, num_items: int) -> tuple[Codes, Codes]:
+    """Keep one of equal pairs; ordered by user, then item."""
+    pairs = np.sort(users_T * num_items + items_T)
+    users, items = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], max(num_items, 1))
+    return users, items
+
+
+def _find(table_UK: Table, users_T: Codes, items_T: Codes) -> tuple[Codes, Codes]:
     """Compare each target with its user's list; users and places of the hits, ordered by both."""
     k = table_UK.shape[1]
     found = []
     for start in range(0, len(users_T), BLOCK):
         users_B, items_B = users_T[start : start + BLOCK], items_T[start : start + BLOCK]
-        is_hit_BK = table_UK[users_B] == items_B[:, None]
+        is_hit_BK = table_UK[users_B] == items_B.astype(np.int32)[:, None]
         is_hit_B = is_hit_BK.any(axis=1)
         found.append(users_B[is_hit_B] * k + is_hit_BK[is_hit_B].argmax(axis=1))
     cells_H = np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)

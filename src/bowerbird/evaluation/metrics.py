@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bowerbird.columns import IS_REPEAT, ITEM_ID, RANK
+from bowerbird.columns import IS_REPEAT, ITEM_ID, RANK, USER_ID
 from bowerbird.errors import DataError, did_you_mean
-from bowerbird.evaluation.matching import EMPTY, Matches, match, paired_tables
+from bowerbird.evaluation.matching import EMPTY, Matches, Table, match, paired_tables
 
 Values = NDArray[np.float64]
+PERSISTENCE = 0.9
+"""Of rank-biased overlap: 86 % of the weight is on the first ten places."""
 
 
 def ndcg(matches: Matches) -> Values:
@@ -47,6 +49,12 @@ def mrr(matches: Matches) -> Values:
     return values
 
 
+def r_precision(matches: Matches) -> Values:
+    """Hits in the first R places over R, the user's number of targets; places beyond k hold none; [U]."""
+    is_early = matches.hit_places < matches.num_targets[matches.hit_users]
+    return matches.sum_by_user(is_early.astype(np.float64)) / matches.num_targets
+
+
 def average_precision(matches: Matches) -> Values:
     """Sum over the hits of (hits up to it / its rank), over min(k, targets); [U]."""
     num_hits = matches.num_hits
@@ -68,6 +76,7 @@ METRICS: dict[str, Callable[[Matches], Values]] = {
     "mrr": mrr,
     "map": average_precision,
     "hit_rate": hit_rate,
+    "r_precision": r_precision,
 }
 
 
@@ -97,14 +106,24 @@ def per_user_metrics(
     DataError
         For an unknown metric, and for what ``match`` refuses.
     """
+    return score_matches(match(lists, targets, k=k), metrics=metrics)
+
+
+def score_matches(matches: Matches, *, metrics: Sequence[str] = tuple(METRICS)) -> pd.DataFrame:
+    """Turn a match into what ``per_user_metrics`` returns."""
     for name in metrics:
         if name not in METRICS:
             raise DataError(
                 f"there is no metric {name!r}; known: {', '.join(METRICS)}" + did_you_mean(name, list(METRICS)),
                 next_step="name one of these",
             )
-    matches = match(lists, targets, k=k)
     return pd.DataFrame({name: METRICS[name](matches) for name in metrics}, index=matches.user_ids)
+
+
+def at_each_k(matches: Matches, *, ks: Sequence[int], metrics: Sequence[str] = tuple(METRICS)) -> pd.DataFrame:
+    """Score one match at several k, none above its own; columns such as ``ndcg@5``. Raises DataError."""
+    frames = [score_matches(matches.first(k), metrics=metrics).add_suffix(f"@{k}") for k in ks]
+    return pd.concat(frames, axis=1)
 
 
 def by_repeat(
@@ -131,20 +150,6 @@ def coverage(lists: pd.DataFrame, num_items: int, *, k: int) -> float:
     return float(_first(lists, k).nunique() / num_items) if num_items else 0.0
 
 
-def novelty(lists: pd.DataFrame, item_popularity: pd.Series[Any], *, k: int) -> float:  # Any: ids are texts or numbers
-    """Mean self-information -log2 p in bits over the first k places of all lists; 0 without lists or events.
-
-    ``item_popularity`` gives events (or their weights) by item id; p is an item's share of all. An item without events is
-    given the smallest count above 0.
-    """
-    places = _first(lists, k).value_counts()
-    positive = item_popularity[item_popularity > 0]
-    if not len(places) or not len(positive):
-        return 0.0
-    counts = positive.reindex(places.index).fillna(positive.min()).to_numpy(np.float64)
-    return float(np.average(-np.log2(counts / float(positive.sum())), weights=places.to_numpy(np.float64)))
-
-
 def gini(lists: pd.DataFrame, num_items: int, *, k: int) -> float:
     """How unevenly the first k places fall on the catalogue: 0 all alike, 1 - 1/N one item only; 0 without lists.
 
@@ -162,15 +167,54 @@ def overlap(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> float | Non
 
     A user's share is the number of common items over the length of his longer list, both cut at k.
     """
-    ours_UK, theirs_UK = paired_tables(lists, others, k=k)
-    if not len(ours_UK):
+    users, ours_UK, theirs_UK = paired_tables(lists, others, k=k)
+    if not len(users):
         return None
-    num_common = np.zeros(len(ours_UK), np.int64)
-    for place in range(k):
-        theirs_U1 = theirs_UK[:, place, None]
-        num_common += ((ours_UK == theirs_U1) & (theirs_U1 != EMPTY)).any(axis=1)
     longer = np.maximum((ours_UK != EMPTY).sum(axis=1), (theirs_UK != EMPTY).sum(axis=1))
-    return float((num_common / longer).mean())
+    return float((_common_UK(ours_UK, theirs_UK)[:, -1] / longer).mean())
+
+
+def rank_biased_overlap(
+    lists: pd.DataFrame, others: pd.DataFrame, *, k: int, persistence: float = PERSISTENCE
+) -> pd.Series[Any]:  # Any: pandas leaves the type of a series open
+    """How far two rankings agree, early places before late ones; one value for each user who has both, by ``user_id``.
+
+    The extrapolated RBO of Webber, Moffat and Zobel, A similarity measure for indefinite rankings, 2010, equation 32: at every
+    depth the share of common items, weighed by ``persistence`` to the power of the depth, and going on beyond the lists' ends
+    as it was there. 1 for equal lists, 0 for lists without a common item. An item may stand once in a list.
+    """
+    users, ours_UK, theirs_UK = paired_tables(lists, others, k=k)
+    if not len(users):
+        return pd.Series(dtype=np.float64, index=pd.Index(users, name=USER_ID))
+    lengths_2U = np.sort([(table_UK != EMPTY).sum(axis=1) for table_UK in (ours_UK, theirs_UK)], axis=0)
+    depths_K = np.arange(1, k + 1)
+    weights_K = persistence**depths_K
+    common_UK = _common_UK(ours_UK, theirs_UK)
+    (short_U, long_U), (at_short_U, at_long_U) = lengths_2U, (_at(common_UK, lengths_U) for lengths_U in lengths_2U)
+    seen_U = np.where(depths_K <= long_U[:, None], common_UK * (weights_K / depths_K), 0).sum(axis=1)
+    is_between_UK = (depths_K > short_U[:, None]) & (depths_K <= long_U[:, None])
+    missing_UK = (depths_K - short_U[:, None]) / (short_U[:, None] * depths_K) * weights_K
+    assumed_U = at_short_U * np.where(is_between_UK, missing_UK, 0).sum(axis=1)
+    beyond_U = ((at_long_U - at_short_U) / long_U + at_short_U / short_U) * persistence**long_U
+    values_U = (1 - persistence) / persistence * (seen_U + assumed_U) + beyond_U
+    return pd.Series(values_U, index=pd.Index(users, name=USER_ID)).sort_index()
+
+
+def _common_UK(ours_UK: Table, theirs_UK: Table) -> NDArray[np.int64]:
+    """Count the items that the first 1, 2, ... K places of both lists have in common; [U, K]."""
+    ours_KU, theirs_KU = (
+        np.ascontiguousarray(np.where(table != EMPTY, table, other).T) for table, other in ((ours_UK, -1), (theirs_UK, -2))
+    )
+    new_KU = np.empty(ours_KU.shape, np.int64)
+    for place in range(len(ours_KU)):  # what comes to be common at this depth: its own two items, met by one at or above
+        new_KU[place] = (ours_KU[place] == theirs_KU[: place + 1]).sum(axis=0) + (theirs_KU[place] == ours_KU[:place]).sum(axis=0)
+    common: NDArray[np.int64] = np.cumsum(new_KU, axis=0).T
+    return common
+
+
+def _at(common_UK: NDArray[np.int64], lengths_U: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many items are common at a user's own depth; [U]."""
+    return np.take_along_axis(common_UK, lengths_U[:, None] - 1, axis=1)[:, 0]
 
 
 def _first(lists: pd.DataFrame, k: int) -> pd.Series[Any]:  # Any: ids are texts or numbers

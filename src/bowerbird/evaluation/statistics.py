@@ -131,6 +131,33 @@ def bootstrap_intervals(
     return _percentiles(values_UM.mean(axis=0), means_SM, level)
 
 
+def intervals(
+    users: pd.DataFrame, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, max_groups: int = MAX_GROUPS, seed: int
+) -> dict[str, Interval]:
+    """Bound the mean of every column, each over the users who have a value; the same draws serve all of them.
+
+    ``users`` has one row a user; a missing value (NaN) means that a figure does not exist for him. Whole users are drawn, so how
+    many have a value varies as it would. Columns without any value are left out.
+
+    Raises DataError without a user.
+    """
+    users = users.dropna(axis=1, how="all")
+    values_UM = users.to_numpy(np.float64, copy=True)
+    has_gaps_M = np.isnan(values_UM).any(axis=0)
+    is_known_UM = ~np.isnan(values_UM[:, has_gaps_M])
+    values_UM[:, has_gaps_M] = np.where(is_known_UM, values_UM[:, has_gaps_M], 0)
+    _check_users(values_UM)
+    rng = np.random.default_rng(seed)
+    sums_GM, sizes_G = _grouped(np.hstack([values_UM, is_known_UM]), max_groups, rng)
+    means_SM, known_SM = np.hsplit(_resampled_means(sums_GM, sizes_G, num_samples, rng), [len(has_gaps_M)])
+    means_M = values_UM.mean(axis=0)
+    means_M[has_gaps_M] /= is_known_UM.mean(axis=0)
+    means_SM[:, has_gaps_M] = np.divide(
+        means_SM[:, has_gaps_M], known_SM, out=np.broadcast_to(means_M[has_gaps_M], known_SM.shape).copy(), where=known_SM > 0
+    )  # a sample without any such user, which only a handful can make, says nothing else than the mean
+    return dict(zip(users.columns, _percentiles(means_M, means_SM, level), strict=True))
+
+
 def clustered_interval(
     totals: Figures, counts: Figures, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, seed: int
 ) -> Interval:

@@ -8,7 +8,15 @@ from bowerbird.evaluation.decision import Evidence, GuardResult, OffPolicyResult
 from bowerbird.evaluation.statistics import Difference, minimum_detectable, users_needed
 from bowerbird.recipe_gate import Gate
 
-METRIC_NAMES = {"ndcg": "NDCG", "recall": "recall", "mrr": "MRR", "map": "MAP", "hit_rate": "hit rate"}
+METRIC_NAMES = {
+    "ndcg": "NDCG",
+    "recall": "recall",
+    "precision": "precision",
+    "mrr": "MRR",
+    "map": "MAP",
+    "hit_rate": "hit rate",
+    "r_precision": "R-precision",
+}
 
 
 def metric_in_words(policy: Gate) -> str:

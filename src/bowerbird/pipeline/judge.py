@@ -9,14 +9,16 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from bowerbird.columns import RANK
 from bowerbird.evaluation import calibration, gate, metrics, statistics
+from bowerbird.evaluation.beyond import AGREEMENT, MEANINGS
 from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, GuardResult, RuleResult
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.pipeline.beyond import published_lists
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
-    SHOWN_METRICS,
     Champion,
     Fitted,
     Nominee,
@@ -49,6 +51,8 @@ class Figures(BaseModel):
     metrics: dict[str, tuple[float, float, float]]
     sides: dict[str, tuple[float, float, float] | None]
     """The gate's metric on repeat and on novel targets alone; None where there are none."""
+    beyond: dict[str, tuple[float, float, float]] = {}
+    """What the lists are like, named as in ``evaluation.beyond.MEANINGS``; what the catalogue does not tell is missing."""
     coverage: float
     novelty: float
     gini: float
@@ -114,21 +118,25 @@ def pooled(scored: Sequence[Scored]) -> pd.DataFrame:
     return metrics.pool_windows([pd.read_parquet(one.users) for one in scored])
 
 
-def figures(scored: Sequence[Scored], *, level: float, seed: int) -> Figures:
-    """Put one model's windows together, with intervals of that level."""
+def figures(scored: Sequence[Scored], *, shown: pd.DataFrame | None = None, level: float, seed: int) -> Figures:
+    """Put one model's windows together, with intervals of that level.
+
+    ``shown`` are the published lists, which the newest window's are held against.
+    """
     users = pooled(scored)
-    intervals = statistics.bootstrap_intervals(users[list(SHOWN_METRICS)].to_numpy(), level=level, seed=seed)
-    sides: dict[str, tuple[float, float, float] | None] = {}
-    for side in SIDES:
-        known = users[side].dropna()
-        interval = statistics.bootstrap_interval(known, level=level, seed=seed) if len(known) else None
-        sides[side] = (interval.value, interval.low, interval.high) if interval else None
+    if shown is not None:
+        users[AGREEMENT] = metrics.rank_biased_overlap(pd.read_parquet(scored[0].lists), shown, k=int(shown[RANK].max()))
+    names = [name for name in (*metrics.METRICS, *SIDES, *MEANINGS) if name in users]
+    intervals = statistics.intervals(users[names], level=level, seed=seed)
+    found = {name: (one.value, one.low, one.high) for name, one in intervals.items()}
+    beyond = {name: found[name] for name in MEANINGS if name in found}
     return Figures(
         label=scored[0].label,
-        metrics={name: (one.value, one.low, one.high) for name, one in zip(SHOWN_METRICS, intervals, strict=True)},
-        sides=sides,
+        metrics={name: found[name] for name in metrics.METRICS},
+        sides={side: found.get(side) for side in SIDES},
+        beyond=beyond,
         coverage=sum(one.coverage for one in scored) / len(scored),
-        novelty=sum(one.novelty for one in scored) / len(scored),
+        novelty=beyond["novelty"][0] if "novelty" in beyond else 0.0,
         gini=sum(one.gini for one in scored) / len(scored),
     )
 
@@ -157,8 +165,8 @@ def evaluate(
         "is_refresh": leader is not None and leader.spec.identity == nominee.spec.identity,
         "rivals": rival_labels,
         "num_users": len(values[own]),
-        "models": _all_figures(tested, level, seed),
-        "beside": _all_figures(beside, level, seed),
+        "models": _all_figures(run, tested, published_lists(run)),
+        "beside": _all_figures(run, beside, None),
         "num_users_beside": len(pooled(beside[own])) if beside else 0,
         "differences": {label: vars(one) for label, one in differences.items()},
         "reliability": {label: _reliability(windows) for label, windows in tested.items() if windows[0].probabilities},
@@ -275,8 +283,10 @@ def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None
     return decision.model_copy(update={"rules": rules, "outcome": "hold", "publish": None, "sentence": sentence})
 
 
-def _all_figures(by_label: dict[str, list[Scored]], level: float, seed: int) -> dict[str, Any]:  # Any: JSON
-    return {label: figures(windows, level=level, seed=seed).model_dump(mode="json") for label, windows in by_label.items()}
+def _all_figures(run: Run, by_label: dict[str, list[Scored]], shown: pd.DataFrame | None) -> dict[str, Any]:  # Any: JSON
+    level, seed = run.recipe.gate.confidence, run.recipe.seed
+    put_together = {label: figures(windows, shown=shown, level=level, seed=seed) for label, windows in by_label.items()}
+    return {label: found.model_dump(mode="json") for label, found in put_together.items()}
 
 
 def _window_use(run: Run, window: Window, scored: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON

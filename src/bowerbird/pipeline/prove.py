@@ -20,8 +20,10 @@ from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.calibration import fine_bins
 from bowerbird.evaluation.decision import RANDOM
+from bowerbird.evaluation.matching import match
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
+from bowerbird.pipeline.beyond import list_figures
 from bowerbird.pipeline.prepare import (
     Cut,
     Window,
@@ -42,8 +44,6 @@ from bowerbird.recipe_search import Search
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import current
 from bowerbird.store.runs import MANIFEST, read_json
-
-SHOWN_METRICS = ("ndcg", "recall", "mrr", "map", "hit_rate")
 
 
 class Spec(BaseModel):
@@ -238,7 +238,6 @@ class Scored(BaseModel):
     lists: Path
     users: Path
     coverage: float
-    novelty: float
     gini: float
     probabilities: Path | None = None
     """Bins of foretold and observed positives, of a model that gives probabilities."""
@@ -266,22 +265,22 @@ def score_lists(
     """
     k, targets = run.recipe.gate.k, load_targets(run, window)
     allowed = candidates(run, window.cut.at)
+    known = model.data if history is None else history
     users = targets[USER_ID].unique().tolist()
     lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history)
-    per_user = metrics.per_user_metrics(lists, targets, k=k, metrics=SHOWN_METRICS)
+    matches = match(lists, targets, k=k, items=known.item_index)
+    per_user = pd.concat([metrics.score_matches(matches), list_figures(run, known, matches, at=window.cut.at)], axis=1)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
     files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
     num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
-    popularity = pd.Series(model.data.evidence().item_weights(), model.data.item_ids)
     return Scored(
         label=label,
         window=window.name,
         **files,
         coverage=metrics.coverage(lists, num_items, k=k),
-        novelty=metrics.novelty(lists, popularity, k=k),
         gini=metrics.gini(lists, num_items, k=k),
     )
 

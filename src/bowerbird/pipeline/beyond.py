@@ -1,0 +1,91 @@
+"""What lists are like beyond being right, in a run: reads what is known of the items, and compares with what is published."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from bowerbird.columns import CATEGORIES, CREATED_AT, ITEM_ID, PRICE, RANK, TEXT_VECTOR, USER_ID
+from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions, to_microseconds
+from bowerbird.evaluation import beyond
+from bowerbird.evaluation.beyond import Catalogue
+from bowerbird.evaluation.matching import Matches
+from bowerbird.pipeline.prepare import reading
+from bowerbird.pipeline.run import TEXTS, Run
+from bowerbird.store import published
+from bowerbird.store.tables import relation
+
+
+def list_figures(run: Run, data: Interactions, matches: Matches, *, at: int) -> pd.DataFrame:
+    """Measure the lists of one model on one window, from the events it was fitted on and the catalogue.
+
+    ``matches`` was made with the items of ``data``.
+    """
+    catalogue = read_catalogue(run, data, at=at)
+    past_UN = beyond.pasts(data, matches.user_ids) if catalogue.categories_NG is not None else None
+    return beyond.list_figures(matches, catalogue, past_UN=past_UN)
+
+
+def read_catalogue(run: Run, data: Interactions, *, at: int) -> Catalogue:
+    """Read what is known of the items of ``data`` at a time (microseconds); columns that no item has are left out.
+
+    Items are alike by their categories; where no item has one, by the vectors of their texts, in a run that made them.
+    """
+    with reading(run) as con:
+        items = con.table("items")
+        facts = items.project(f"{ITEM_ID}, {PRICE}, {CREATED_AT}").df().set_index(ITEM_ID).reindex(data.item_index)
+        categories_NG = _one_hot(items.project(f"{ITEM_ID}, unnest({CATEGORIES}) as category").df().dropna(), data)
+    return Catalogue(
+        data.item_weights(),
+        ages_N=_ages(facts[CREATED_AT], at),
+        prices_N=facts[PRICE].to_numpy(np.float64) if facts[PRICE].notna().any() else None,
+        categories_NG=categories_NG,
+        vectors_ND=_text_vectors(run, data) if categories_NG is None else None,
+    )
+
+
+def _one_hot(pairs: pd.DataFrame, data: Interactions) -> csr_array | None:
+    """Mark each item's categories; [N, G], None where no item has one."""
+    items = data.item_index.get_indexer(pd.Index(pairs[ITEM_ID]))
+    codes, names = pd.factorize(pairs.loc[items >= 0, "category"], sort=True)
+    if not len(names):
+        return None
+    marks_NG = csr_array((np.ones(len(codes)), (items[items >= 0], codes)), shape=(data.num_items, len(names)))
+    marks_NG.data[:] = 1  # a category that an item names twice
+    return marks_NG
+
+
+def _ages(created: pd.Series[pd.Timestamp], at: int) -> NDArray[np.float64] | None:
+    """Return days since items came, 0 for those to come; [N], NaN where unknown, None where all are."""
+    is_known = created.notna().to_numpy()
+    ages_N = np.full(len(created), np.nan)
+    ages_N[is_known] = np.maximum(at - to_microseconds(created[is_known]), 0) / MICROSECONDS_A_DAY
+    return ages_N if is_known.any() else None
+
+
+def _text_vectors(run: Run, data: Interactions) -> NDArray[np.float64] | None:
+    """Return the vectors of the items' texts; [N, D], zeros where an item has none, None where the run made none."""
+    path = run.folder / TEXTS
+    if not path.exists():
+        return None
+    table = pd.read_parquet(path, columns=[ITEM_ID, TEXT_VECTOR]).dropna()
+    items = data.item_index.get_indexer(pd.Index(table[ITEM_ID]))
+    if not (items >= 0).any():
+        return None
+    known_ND = np.array(table.loc[items >= 0, TEXT_VECTOR].tolist(), np.float64)
+    vectors_ND = np.zeros((data.num_items, known_ND.shape[1]))
+    vectors_ND[items[items >= 0]] = known_ND
+    return vectors_ND
+
+
+def published_lists(run: Run) -> pd.DataFrame | None:
+    """Read ``user_id, item_id, rank`` of what is published now, as many places as are measured; None where nothing is."""
+    if published.current(run.home) is None:
+        return None
+    with reading(run) as con:
+        relation(con, run.home.recommendations, "published")
+        shown = con.table("published").filter(f"{RANK} <= {run.recipe.gate.k}")
+        lists: pd.DataFrame = shown.project(f"{USER_ID}, {ITEM_ID}, {RANK}").df()
+    return lists
