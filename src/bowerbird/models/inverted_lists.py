@@ -11,17 +11,19 @@ Shapes: B users of a block, A of them with a list, L lists, P probes, M items, D
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.models.barrier import Barrier
-from bowerbird.models.topk import top_k
+from bowerbird.models.topk import chunk_maxima, floors, top_k
 
 NUM_ROUNDS = 10
 ITEMS_A_LIST = 64
 BLOCK = 4096
+FIRST = 2  # lists that tell what score a user's other items must reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class InvertedLists:
     centroids_LD: NDArray[np.float32]
     codes_M: NDArray[np.int64]
     indptr: NDArray[np.int64]
+    longest: float
 
     @classmethod
     def of(cls, items_ND: NDArray[np.float32], num_lists: int | None, *, seed: int) -> InvertedLists:
@@ -44,7 +47,7 @@ class InvertedLists:
         lists_M = nearest(items_MD, centroids_LD)
         order = np.argsort(lists_M, kind="stable")
         indptr = np.searchsorted(lists_M[order], np.arange(num_lists + 1)).astype(np.int64)
-        return cls(centroids_LD[:, :-1], codes_M[order], indptr)
+        return cls(centroids_LD[:, :-1], codes_M[order], indptr, float(squares_M.max(initial=0)) ** 0.5)
 
     def search(
         self, vectors_BD: NDArray[np.float64], items_DM: NDArray[np.float32], k: int, *, num_probes: int, bar: Barrier
@@ -55,33 +58,64 @@ class InvertedLists:
         """
         found_BK = np.full((len(vectors_BD), k), -1)
         asked = np.flatnonzero(~bar.is_silent_B)
-        starts_AL, num_places = self._starts(vectors_BD[asked], num_probes)
-        rough_AD = vectors_BD[asked].astype(np.float32)
-        scores_AC = np.full((len(asked), num_places), -np.inf, np.float32)
-        places_AC = np.full((len(asked), num_places), -1, np.int32)
-        for number in np.flatnonzero((starts_AL >= 0).any(axis=0)):
-            members = slice(self.indptr[number], self.indptr[number + 1])
-            rows = np.flatnonzero(starts_AL[:, number] >= 0)[:, None]
-            columns = starts_AL[rows, number] + np.arange(members.stop - members.start)
-            scores = rough_AD[rows[:, 0]] @ items_DM[:, members]
-            if bar.allowed_M is not None:
-                scores[:, ~bar.allowed_M[members]] = -np.inf
-            scores_AC[rows, columns] = scores
-            places_AC[rows, columns] = np.arange(members.start, members.stop)
-        scores_AC[self._taken(starts_AL, asked, bar)] = -np.inf
-        columns_AK, _ = top_k(scores_AC, k)
-        codes_AK = self.codes_M[np.take_along_axis(places_AC, np.maximum(columns_AK, 0), axis=1)]
-        found_BK[asked, : columns_AK.shape[1]] = np.where(columns_AK >= 0, codes_AK, -1)
+        rough_AD, num_items = vectors_BD[asked].astype(np.float32), len(self.codes_M)
+        products_AL = vectors_BD[asked] @ self.centroids_LD.T.astype(np.float64)
+        probes_AP, _ = top_k(products_AL, num_probes)
+        floors_A1 = self._floors(rough_AD, items_DM, probes_AP[:, :FIRST], k, asked, bar)
+        found, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        for rows, _, members, scores in self._products(rough_AD, items_DM, probes_AP, bar):
+            reached = np.flatnonzero(scores >= floors_A1[rows])
+            of_row, column = np.divmod(reached, scores.shape[1])
+            found.append(rows[of_row] * num_items + members.start + column)
+            values.append(scores.ravel()[reached])
+        places, scores_P = np.concatenate(found), np.concatenate(values)
+        row_B = np.full(len(bar.is_silent_B), -1)
+        row_B[asked] = np.arange(len(asked))
+        scores_P[np.isin(places, row_B[bar.rows] * num_items + bar.items)] = -np.inf
+        rows_P = places // max(num_items, 1)
+        order = np.lexsort((places, -scores_P, rows_P))
+        rows_P = rows_P[order]
+        ranks_P = np.arange(len(order)) - np.searchsorted(rows_P, np.arange(len(asked)))[rows_P]
+        is_kept_P = (ranks_P < k) & (scores_P[order] > -np.inf)
+        found_BK[asked[rows_P[is_kept_P]], ranks_P[is_kept_P]] = self.codes_M[places[order[is_kept_P]] % max(num_items, 1)]
         return found_BK
 
-    def _starts(self, vectors_AD: NDArray[np.float64], num_probes: int) -> tuple[NDArray[np.int64], int]:
-        """Say where a user's candidates from each list begin, -1 where it is not probed, [A, L], and how many a user has."""
-        products_AL = vectors_AD @ self.centroids_LD.T.astype(np.float64)
-        probes_AP, _ = top_k(products_AL, num_probes)
+    def _products(
+        self, rough_AD: NDArray[np.float32], items_DM: NDArray[np.float32], probes_AP: NDArray[np.int64], bar: Barrier
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], slice, NDArray[np.float32]]]:
+        """Go through the lists: users that probe it, as which of theirs, its members, and the scores."""
+        order = np.argsort(probes_AP, axis=None, kind="stable")
+        lists, begins = np.unique(probes_AP.ravel()[order], return_index=True)
+        for number, asking in zip(lists, np.split(order, begins[1:]), strict=False):
+            members = slice(self.indptr[number], self.indptr[number + 1])
+            rows, ranks = np.divmod(asking, probes_AP.shape[1])
+            if members.start < members.stop:
+                scores = rough_AD[rows] @ items_DM[:, members]
+                if bar.allowed_M is not None:
+                    scores[:, ~bar.allowed_M[members]] = -np.inf
+                yield rows, ranks, members, scores
+
+    def _floors(
+        self,
+        rough_AD: NDArray[np.float32],
+        items_DM: NDArray[np.float32],
+        probes_AP: NDArray[np.int64],
+        k: int,
+        asked: NDArray[np.int64],
+        bar: Barrier,
+    ) -> NDArray[np.float32]:
+        """Bound each user's ``k``-th best score from below by what a few lists hold; [A, 1]."""
         lengths_AP = np.diff(self.indptr)[probes_AP]
-        starts_AL = np.full(products_AL.shape, -1)
-        np.put_along_axis(starts_AL, probes_AP, np.cumsum(lengths_AP, axis=1) - lengths_AP, axis=1)
-        return starts_AL, int(lengths_AP.sum(axis=1).max(initial=0))
+        starts_AP = np.cumsum(lengths_AP, axis=1) - lengths_AP
+        starts_AL = np.full((len(rough_AD), len(self.centroids_LD)), -1)
+        np.put_along_axis(starts_AL, probes_AP, starts_AP, axis=1)
+        scores_AC = np.full((len(rough_AD), lengths_AP.sum(axis=1).max(initial=0)), -np.inf, np.float32)
+        for rows, ranks, _, scores in self._products(rough_AD, items_DM, probes_AP, bar):
+            scores_AC[rows[:, None], starts_AP[rows, ranks][:, None] + np.arange(scores.shape[1])] = scores
+        scores_AC[self._taken(starts_AL, asked, bar)] = -np.inf
+        errors_A1 = (rough_AD.shape[1] + 4) * 2.0**-22 * np.linalg.norm(rough_AD, axis=1, keepdims=True) * self.longest
+        floors_A1: NDArray[np.float32] = floors(chunk_maxima(scores_AC, k), k)
+        return np.where(floors_A1 > np.finfo(np.float32).min, floors_A1 - errors_A1, floors_A1).astype(np.float32)
 
     def _taken(
         self, starts_AL: NDArray[np.int64], asked: NDArray[np.int64], bar: Barrier
