@@ -38,8 +38,8 @@ from bowerbird.testing import movielens_events
 from bowerbird.testing.accuracy import ndcg_of_one, recall_of_one
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-PROBES = (1, 4, 8, 16, 32, 64)
-K, BLOCK = 10, 256
+REACHES = (0.0, 1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+K = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,7 +103,7 @@ def million(num_items: int = 100_000, num_users: int = 4096) -> None:
     learned = cast(TwoTower, build_model("two_tower", num_epochs=3).fit(Interactions.from_frame(log), items=beauty_items()))
     items_ND = between(learned._items_ND, num_items, seed=1)
     model = _carrier(between(learned._users_UD, num_users, seed=2), items_ND)
-    for finer in (1, 4):
+    for finer in (1, 2, 4):
         lists(model, f"{finer} times the root of their number", num_lists=finer * round(num_items**0.5))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak {peak:,.0f} MB; a million users take 1,000 CPU-seconds for each ms a user")
@@ -161,27 +161,27 @@ def lists(model: TwoTower, label: str, *, num_lists: int | None = None) -> None:
     exact_UK, seconds = best(model, num_users)
     size = f"{len(inverted.codes_M):,} items, {len(inverted.centroids_LD)} lists (made in {built:.1f} CPU-seconds)"
     print(f"\n{label}: {size}, {num_users:,} users")
-    print(f"{'probes':>8}{'recall@10':>11}{'share of items':>16}{'ms a user':>11}")
-    print(f"{'exact':>8}{1:>11.4f}{1:>16.3f}{1000 * seconds / num_users:>11.3f}")
-    sizes = np.diff(inverted.indptr)
-    for num_probes in PROBES:
-        if num_probes > len(sizes):
-            continue
-        model.config = model.config.model_copy(update={"retrieval": "ivf", "num_probes": num_probes})
+    print(f"{'reach':>8}{'lists':>8}{'recall@10':>11}{'share of items':>16}{'ms a user':>11}")
+    print(f"{'exact':>8}{'':>8}{1:>11.4f}{1:>16.3f}{1000 * seconds / num_users:>11.3f}")
+    sizes, vectors_UD = np.diff(inverted.indptr), model._users_UD[:num_users].astype(np.float64)
+    products_UL = vectors_UD @ inverted.centroids_LD.T
+    for reach in REACHES:
+        model.config = model.config.model_copy(update={"retrieval": "ivf", "reach": reach})
         model._inverted, model._by_list_DM = inverted, np.ascontiguousarray(model._items_ND[inverted.codes_M].T)
         found_UK, seconds = best(model, num_users)
         recall = np.mean([len(set(own) & set(true)) / len(true) for own, true in zip(found_UK, exact_UK, strict=True)])
-        centroids = model._users_UD[:num_users] @ inverted.centroids_LD.T
-        share = sizes[np.argsort(-centroids, axis=1)[:, :num_probes]].sum(axis=1).mean() / sizes.sum()
-        print(f"{num_probes:>8}{recall:>11.4f}{share:>16.3f}{1000 * seconds / num_users:>11.3f}", flush=True)
+        is_probed_UL = inverted.probed(vectors_UD, products_UL, reach=reach)
+        share, probes = (is_probed_UL @ sizes).mean() / sizes.sum(), is_probed_UL.sum(axis=1).mean()
+        print(f"{reach:>8}{probes:>8.1f}{recall:>11.4f}{share:>16.3f}{1000 * seconds / num_users:>11.3f}", flush=True)
     model.config = model.config.model_copy(update={"retrieval": "exact"})
 
 
 def best(model: TwoTower, num_users: int) -> tuple[NDArray[np.int64], float]:
     """Return the best 10 items of the first users, and the CPU-seconds."""
     found, seconds, reader = [], 0.0, model._reader(None)
-    for start in range(0, num_users, BLOCK):
-        histories = reader.read(pd.Index(model.data.user_ids[start : min(start + BLOCK, num_users)]))
+    size = model._block_size()
+    for start in range(0, num_users, size):
+        histories = reader.read(pd.Index(model.data.user_ids[start : min(start + size, num_users)]))
         begun = process_time()
         found.append(model._best(histories, 0, K, Barrier.none(len(histories.users)))[0])
         seconds += process_time() - begun

@@ -28,7 +28,7 @@ class TestTwoTower(ModelConformance):
 
 class TestTwoTowerInLists(ModelConformance):
     name = "two_tower"
-    config: ClassVar[dict[str, Any]] = {"num_epochs": 3, "retrieval": "ivf", "num_lists": 3, "num_probes": 2}
+    config: ClassVar[dict[str, Any]] = {"num_epochs": 3, "retrieval": "ivf", "num_lists": 3, "reach": 2.0}
     solves_checkerboard = False  # one list of three is not searched
 
 
@@ -169,7 +169,7 @@ def test_events_without_evidence_are_neither_read_nor_foretold() -> None:
 
 def test_lists_that_are_all_searched_give_what_exact_search_gives(tmp_path: Path) -> None:
     exact = fit(tastes(), described=True, num_epochs=5)
-    in_lists = fit(tastes(), described=True, num_epochs=5, retrieval="ivf", num_probes=1000)
+    in_lists = fit(tastes(), described=True, num_epochs=5, retrieval="ivf", reach=1000)
     for excluded in (True, False):
         first, second = (model.recommend(range(60), k=7, exclude_seen=excluded) for model in (exact, in_lists))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
@@ -180,6 +180,6 @@ def test_lists_that_are_all_searched_give_what_exact_search_gives(tmp_path: Path
 
 def test_where_the_lists_hold_too_little_that_may_be_listed_all_are_searched() -> None:
     exact = fit(tastes(), num_epochs=5)
-    in_lists = fit(tastes(), num_epochs=5, retrieval="ivf", num_lists=10, num_probes=1)
+    in_lists = fit(tastes(), num_epochs=5, retrieval="ivf", num_lists=10, reach=0)
     asked = {"k": 3, "candidates": [0, 7, 9, 12], "exclude_seen": False}
     pd.testing.assert_frame_equal(exact.recommend(range(60), **asked), in_lists.recommend(range(60), **asked), check_exact=True)

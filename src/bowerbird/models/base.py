@@ -289,9 +289,13 @@ class Model(ABC):
             logger.info("%d events of the history name items unknown to %s: skipped", reader.num_skipped, self.name)
         return reader
 
+    def _block_size(self) -> int:
+        """Return how many users are listed at a time."""
+        return max(1, min(BLOCK, self.block_scores // self.data.num_items))
+
     def _blocks(self, ids: pd.Index[Any], reader: HistoryReader) -> Iterator[tuple[slice, Histories]]:  # Any: see Ids
         """Cut the users into blocks and find the history of each."""
-        size = max(1, min(BLOCK, self.block_scores // self.data.num_items))
+        size = self._block_size()
         for start in range(0, len(ids), size):
             block = slice(start, min(start + size, len(ids)))
             yield block, reader.read(ids[block])

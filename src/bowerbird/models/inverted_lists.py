@@ -1,12 +1,17 @@
 """Inverted lists: items near each other share a list, and a user's best items are sought in a few lists only.
 
-k-means cuts the items into L lists; a user's are the ``num_probes`` ones whose centroid has the largest product with the user's
-vector. k-means goes by distance, which for vectors of one length is by product: so each item gets a coordinate more,
-sqrt(longest^2 - |q|^2), which users have as 0 (Bachrach et al., RecSys 2014). It starts from items drawn by seed, runs
-``NUM_ROUNDS`` rounds on at most ``ITEMS_A_LIST`` items a list, and a list left without items keeps its centroid.
+k-means cuts the items into L lists. A user u searches the lists that may hold something better than the middle of the best one:
+
+    c_l . u + reach |u| s_l  >=  max over m of c_m . u,        s_l^2 = mean over the list of |q - c_l|^2 / D
+
+c_l is a list's centroid, and |u| s_l how far the product with a user strays from the centroid's where a list spreads alike in
+all directions; s_l is no less than the mean over all items, for a list of one item spreads only by chance. A user whose best items lie together searches few lists, another many. k-means goes by distance, which for
+vectors of one length is by product: so each item gets a coordinate more, sqrt(longest^2 - |q|^2), which users have as 0 (Bachrach et
+al., RecSys 2014). It starts from items drawn by seed, runs ``NUM_ROUNDS`` rounds on at most ``ITEMS_A_LIST`` items a list, and a
+list left without items keeps its centroid.
 
 Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011, section 4, without the compression.
-Shapes: B users of a block, A of them with a list, L lists, P probes, M items, D width, C places for candidates.
+Shapes: B users of a block, A of them with a list, L lists, F first lists, M items, D width, C places for candidates, P found.
 """
 
 from __future__ import annotations
@@ -18,41 +23,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bowerbird.models.barrier import Barrier
-from bowerbird.models.topk import chunk_maxima, floors, top_k
+from bowerbird.models.topk import chunk_maxima, floors, ranked, top_k
 
 NUM_ROUNDS = 10
 ITEMS_A_LIST = 64
+LISTS_A_ROOT = 2  # so many times the root of the number of items
 BLOCK = 4096
-FIRST = 2  # lists that tell what score a user's other items must reach
+FIRST = 3  # lists that tell what score a user's other items must reach
 
 
 @dataclass(frozen=True, eq=False)
 class InvertedLists:
-    """Centroids and members: ``codes_M`` holds the items' codes, list by list, ``indptr`` [L + 1] where each list begins."""
+    """Centroids, spreads, members: ``codes_M`` holds the items' codes, list by list, ``indptr`` [L + 1] where each begins."""
 
     centroids_LD: NDArray[np.float32]
+    spreads_L: NDArray[np.float64]
     codes_M: NDArray[np.int64]
     indptr: NDArray[np.int64]
     longest: float
 
     @classmethod
     def of(cls, items_ND: NDArray[np.float32], num_lists: int | None, *, seed: int) -> InvertedLists:
-        """Cut the items whose vector is not 0; into the root of their number of lists where none is given."""
+        """Cut the items whose vector is not 0; into twice the root of their number of lists where none is given."""
         codes_M = np.flatnonzero(items_ND.any(axis=1))
         squares_M = (items_ND[codes_M].astype(np.float64) ** 2).sum(axis=1)
         rest_M = np.sqrt(squares_M.max(initial=0) - squares_M).astype(np.float32)
         items_MD = np.column_stack([items_ND[codes_M], rest_M])
-        num_lists = min(num_lists or round(len(codes_M) ** 0.5), len(codes_M))
+        num_lists = min(num_lists or round(LISTS_A_ROOT * len(codes_M) ** 0.5), len(codes_M))
         centroids_LD = k_means(items_MD, num_lists, generator=np.random.default_rng(seed))
         lists_M = nearest(items_MD, centroids_LD)
         order = np.argsort(lists_M, kind="stable")
         indptr = np.searchsorted(lists_M[order], np.arange(num_lists + 1)).astype(np.int64)
-        return cls(centroids_LD[:, :-1], codes_M[order], indptr, float(squares_M.max(initial=0)) ** 0.5)
+        centroids_LD = np.ascontiguousarray(centroids_LD[:, :-1])
+        away_M = ((items_ND[codes_M] - centroids_LD[lists_M]).astype(np.float64) ** 2).mean(axis=1)
+        least = away_M.mean() if away_M.any() else (items_ND[codes_M].var(axis=0, dtype=np.float64).mean() if len(codes_M) else 0.0)
+        spreads_L = np.sqrt(np.maximum(np.bincount(lists_M, away_M, num_lists) / np.maximum(np.diff(indptr), 1), least))
+        return cls(centroids_LD, spreads_L, codes_M[order], indptr, float(squares_M.max(initial=0)) ** 0.5)
+
+    def probed(self, vectors_AD: NDArray[np.float64], products_AL: NDArray[np.float64], *, reach: float) -> NDArray[np.bool_]:
+        """Tell which lists each user searches; [A, L]."""
+        if reach == np.inf:
+            return np.ones(products_AL.shape, bool)
+        lengths_A1 = np.linalg.norm(vectors_AD, axis=1, keepdims=True)
+        return products_AL + reach * lengths_A1 * self.spreads_L >= products_AL.max(axis=1, keepdims=True, initial=-np.inf)
 
     def search(
-        self, vectors_BD: NDArray[np.float64], items_DM: NDArray[np.float32], k: int, *, num_probes: int, bar: Barrier
+        self, vectors_BD: NDArray[np.float64], items_DM: NDArray[np.float32], k: int, *, reach: float, bar: Barrier
     ) -> NDArray[np.int64]:
-        """Return the codes of each user's best ``k`` items in the lists probed, -1 where there are fewer; [B, k].
+        """Return the codes of each user's best ``k`` items in the lists searched, -1 where there are fewer; [B, k].
 
         ``items_DM`` are the items' vectors as columns, in the order of ``codes_M``; ``bar`` speaks of places in that order.
         """
@@ -60,10 +78,10 @@ class InvertedLists:
         asked = np.flatnonzero(~bar.is_silent_B)
         rough_AD, num_items = vectors_BD[asked].astype(np.float32), len(self.codes_M)
         products_AL = vectors_BD[asked] @ self.centroids_LD.T.astype(np.float64)
-        probes_AP, _ = top_k(products_AL, num_probes)
-        floors_A1 = self._floors(rough_AD, items_DM, probes_AP[:, :FIRST], k, asked, bar)
+        floors_A1 = self._floors(rough_AD, items_DM, top_k(products_AL, FIRST)[0], k, asked, bar)
         found, values = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-        for rows, _, members, scores in self._products(rough_AD, items_DM, probes_AP, bar):
+        is_probed_AL = self.probed(vectors_BD[asked], products_AL, reach=reach)
+        for _, rows, members, scores in self._products(rough_AD, items_DM, is_probed_AL, bar):
             reached = np.flatnonzero(scores >= floors_A1[rows])
             of_row, column = np.divmod(reached, scores.shape[1])
             found.append(rows[of_row] * num_items + members.start + column)
@@ -71,62 +89,61 @@ class InvertedLists:
         places, scores_P = np.concatenate(found), np.concatenate(values)
         row_B = np.full(len(bar.is_silent_B), -1)
         row_B[asked] = np.arange(len(asked))
-        scores_P[np.isin(places, row_B[bar.rows] * num_items + bar.items)] = -np.inf
-        rows_P = places // max(num_items, 1)
-        order = np.lexsort((places, -scores_P, rows_P))
-        rows_P = rows_P[order]
-        ranks_P = np.arange(len(order)) - np.searchsorted(rows_P, np.arange(len(asked)))[rows_P]
-        is_kept_P = (ranks_P < k) & (scores_P[order] > -np.inf)
-        found_BK[asked[rows_P[is_kept_P]], ranks_P[is_kept_P]] = self.codes_M[places[order[is_kept_P]] % max(num_items, 1)]
+        is_free_P = ~np.isin(places, row_B[bar.rows] * num_items + bar.items)
+        places, scores_P = places[is_free_P], scores_P[is_free_P]
+        order = np.argsort(places)
+        best_AK, _ = ranked(places[order], scores_P[order], (len(asked), num_items), k)
+        found_BK[asked] = np.append(self.codes_M, -1)[best_AK]
         return found_BK
 
     def _products(
-        self, rough_AD: NDArray[np.float32], items_DM: NDArray[np.float32], probes_AP: NDArray[np.int64], bar: Barrier
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], slice, NDArray[np.float32]]]:
-        """Go through the lists: users that probe it, as which of theirs, its members, and the scores."""
-        order = np.argsort(probes_AP, axis=None, kind="stable")
-        lists, begins = np.unique(probes_AP.ravel()[order], return_index=True)
-        for number, asking in zip(lists, np.split(order, begins[1:]), strict=False):
+        self, rough_AD: NDArray[np.float32], items_DM: NDArray[np.float32], is_probed_AL: NDArray[np.bool_], bar: Barrier
+    ) -> Iterator[tuple[int, NDArray[np.int64], slice, NDArray[np.float32]]]:
+        """Go through the lists: number, users that search it, its members, and the scores."""
+        lists, rows = np.nonzero(is_probed_AL.T)
+        begins = np.searchsorted(lists, np.arange(is_probed_AL.shape[1] + 1))
+        for number in np.flatnonzero(np.diff(begins)).tolist():
             members = slice(self.indptr[number], self.indptr[number + 1])
-            rows, ranks = np.divmod(asking, probes_AP.shape[1])
             if members.start < members.stop:
-                scores = rough_AD[rows] @ items_DM[:, members]
+                asking = rows[begins[number] : begins[number + 1]]
+                scores = rough_AD[asking] @ items_DM[:, members]
                 if bar.allowed_M is not None:
                     scores[:, ~bar.allowed_M[members]] = -np.inf
-                yield rows, ranks, members, scores
+                yield number, asking, members, scores
 
     def _floors(
         self,
         rough_AD: NDArray[np.float32],
         items_DM: NDArray[np.float32],
-        probes_AP: NDArray[np.int64],
+        firsts_AF: NDArray[np.int64],
         k: int,
         asked: NDArray[np.int64],
         bar: Barrier,
     ) -> NDArray[np.float32]:
-        """Bound each user's ``k``-th best score from below by what a few lists hold; [A, 1]."""
-        lengths_AP = np.diff(self.indptr)[probes_AP]
-        starts_AP = np.cumsum(lengths_AP, axis=1) - lengths_AP
-        starts_AL = np.full((len(rough_AD), len(self.centroids_LD)), -1)
-        np.put_along_axis(starts_AL, probes_AP, starts_AP, axis=1)
-        scores_AC = np.full((len(rough_AD), lengths_AP.sum(axis=1).max(initial=0)), -np.inf, np.float32)
-        for rows, ranks, _, scores in self._products(rough_AD, items_DM, probes_AP, bar):
-            scores_AC[rows[:, None], starts_AP[rows, ranks][:, None] + np.arange(scores.shape[1])] = scores
-        scores_AC[self._taken(starts_AL, asked, bar)] = -np.inf
+        """Bound each user's ``k``-th best score from below by what the first lists hold; [A, 1]."""
+        lengths_AF = np.diff(self.indptr)[firsts_AF]
+        starts_AF = np.cumsum(lengths_AF, axis=1) - lengths_AF
+        is_first_AL = np.zeros((len(rough_AD), len(self.centroids_LD)), bool)
+        np.put_along_axis(is_first_AL, firsts_AF, True, axis=1)
+        scores_AC = np.full((len(rough_AD), lengths_AF.sum(axis=1).max(initial=0)), -np.inf, np.float32)
+        for number, rows, _, scores in self._products(rough_AD, items_DM, is_first_AL, bar):
+            starts = starts_AF[rows, (firsts_AF[rows] == number).argmax(axis=1)]
+            scores_AC[rows[:, None], starts[:, None] + np.arange(scores.shape[1])] = scores
+        scores_AC[self._taken(firsts_AF, starts_AF, asked, bar)] = -np.inf
         errors_A1 = (rough_AD.shape[1] + 4) * 2.0**-22 * np.linalg.norm(rough_AD, axis=1, keepdims=True) * self.longest
         floors_A1: NDArray[np.float32] = floors(chunk_maxima(scores_AC, k), k)
         return np.where(floors_A1 > np.finfo(np.float32).min, floors_A1 - errors_A1, floors_A1).astype(np.float32)
 
     def _taken(
-        self, starts_AL: NDArray[np.int64], asked: NDArray[np.int64], bar: Barrier
+        self, firsts_AF: NDArray[np.int64], starts_AF: NDArray[np.int64], asked: NDArray[np.int64], bar: Barrier
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return rows and columns of the candidates that are taken."""
         row_B = np.full(len(bar.is_silent_B), -1)
         row_B[asked] = np.arange(len(asked))
         rows, lists = row_B[bar.rows], np.searchsorted(self.indptr, bar.items, side="right") - 1
-        starts = starts_AL[rows, lists] if len(asked) else rows
-        is_there = (rows >= 0) & (starts >= 0)
-        return rows[is_there], (starts + bar.items - self.indptr[lists])[is_there]
+        rows, lists, items = rows[rows >= 0], lists[rows >= 0], bar.items[rows >= 0]
+        pair, rank = np.nonzero(firsts_AF[rows] == lists[:, None])
+        return rows[pair], starts_AF[rows[pair], rank] + items[pair] - self.indptr[lists[pair]]
 
 
 def k_means(items_MD: NDArray[np.float32], num_lists: int, *, generator: np.random.Generator) -> NDArray[np.float32]:

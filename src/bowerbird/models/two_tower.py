@@ -57,6 +57,7 @@ from bowerbird.training.plan import Plan
 from bowerbird.training.validation import HoldOut, gains, hold_out
 
 BLOCK = 256
+USERS_A_SEARCH = 4096  # in inverted lists, so that each list is asked for by many at once
 NUM_SPARE = 6  # so many candidates of the lists more than places: single precision finds, double ranks them
 
 logger = logging.getLogger(__name__)
@@ -258,16 +259,19 @@ class TwoTower(FactorModel):
         vectors_BD[~mean_BD.any(axis=1)] = 0
         return vectors_BD
 
+    def _block_size(self) -> int:
+        return USERS_A_SEARCH if self.config.retrieval == "ivf" else super()._block_size()
+
     def _best(self, histories: Histories, at: int, k: int, bar: Barrier) -> tuple[NDArray[np.int64], Scores]:
         if self.config.retrieval == "exact":
             return super()._best(histories, at, k, bar)
         vectors_BD, num_items = self._vectors(histories), self.data.num_items
         among = bar.among(self._inverted.codes_M, num_items).silencing((vectors_BD == 0).all(axis=1))
         search = partial(self._inverted.search, vectors_BD, self._by_list_DM, k + NUM_SPARE)
-        codes_BC = search(num_probes=self.config.num_probes, bar=among)
+        codes_BC = search(reach=self.config.reach, bar=among)
         has_few_B = (codes_BC >= 0).sum(axis=1) < k
-        if has_few_B.any():  # the lists probed hold too little that may be listed: for these users all are searched
-            codes_BC[has_few_B] = search(num_probes=num_items, bar=among.silencing(~has_few_B))[has_few_B]
+        if has_few_B.any():  # the lists searched hold too little that may be listed: for these users all are searched
+            codes_BC[has_few_B] = search(reach=np.inf, bar=among.silencing(~has_few_B))[has_few_B]
         rows, columns = np.nonzero(codes_BC >= 0)
         best = Best(len(vectors_BD), num_items, k)
         best.add(rows, codes_BC[rows, columns], self._exact(vectors_BD, rows, codes_BC[rows, columns]))

@@ -35,6 +35,6 @@ class TwoTowerConfig(TowerConfig):
     retrieval: Literal["exact", "ivf"] = "exact"
     """Whether all items are compared, or those of the nearest lists alone; the latter pays from 100,000 items on."""
     num_lists: int | None = Field(default=None, ge=1)
-    """Of ``ivf``: so many lists share the items; the root of their number where absent."""
-    num_probes: int = Field(default=16, ge=1)
-    """Of ``ivf``: so many lists are searched for each user."""
+    """Of ``ivf``: so many lists share the items; twice the root of their number where absent."""
+    reach: float = Field(default=3.5, ge=0)
+    """Of ``ivf``: how many deviations from its centroid a list may hold a user's best items; the more, the more lists are searched."""
