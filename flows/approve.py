@@ -28,7 +28,7 @@ def approve(
     Args:
         run_id: The held run, as its report and its decision name it.
         decision: Publish the lists that the run has kept, or close it without publishing.
-        by: Who decides; stands in the history.
+        by: Who decides; one of those whom the run's policy names, where it names any. Stands in the history.
         reason: Why; stands in the history.
         home: The home folder of the run. Empty for the worker's own.
         wait_seconds: How long to wait for another run in the same home.

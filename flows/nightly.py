@@ -20,7 +20,7 @@ from bowerbird.pipeline.session import session
 from bowerbird.recipe import load_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
-from tasks import contracts, lists, proof, rows, texts
+from tasks import answers, contracts, lists, proof, rows, texts
 
 RecipeName = Literal[
     "sample", "ads", "ecommerce", "entertainment", "social", "movielens", "online_retail", "complete_journey", "open_bandit"
@@ -88,6 +88,7 @@ def nightly(
     asked = load_recipe(recipe_path(recipe_file or recipe), seed=seed, candidate=named)
     opened = Home.open(Path(home) if home else Settings().home)
     with session(opened, asked, Path(source) if source else None, wait_seconds=wait_seconds) as run:
+        answers.decide_overdue(opened)
         run = rows.ingest(run)
         contracts.rows(run)
         if not asked.models:

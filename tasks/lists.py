@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import get_run_logger
 
-from bowerbird.pipeline import release, session, tell
+from bowerbird.pipeline import approval, release, session, tell
 from bowerbird.pipeline.judge import Verdict
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.prove import Champion, Fitted
@@ -38,6 +38,8 @@ def keep(run: Run, prepared: Prepared, verdict: Verdict) -> None:
     """Write the manifest of a set that waits, or that was rejected."""
     with session.timed(run, "keep"):
         release.write_manifest(run, prepared, verdict)
+    if verdict.outcome == "held":
+        artifacts.show_text(run, "answer", approval.instructions(run.home, run.run_id))
 
 
 @retried("Write the report")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from bowerbird.pipeline import judge, prepare, prove, search, session
+from bowerbird.pipeline import explain, judge, prepare, prove, search, session
 from bowerbird.pipeline.judge import SEARCHES, Verdict
 from bowerbird.pipeline.prepare import Cut, Plan, Window
 from bowerbird.pipeline.prove import Champion, Fitted, Nominee, Scored, Spec
@@ -114,4 +114,5 @@ def confirm(run: Run, verdict: Verdict, prepared: Prepared) -> Verdict:
             run, verdict, refit_overlap=prepared.refit_overlap, published_overlap=prepared.published_overlap
         )
     artifacts.show_text(run, "decision", decision_text(confirmed.decision.model_dump(mode="json")))
+    artifacts.show_table(run, "rules", explain.rows(confirmed.decision), confirmed.sentence)
     return confirmed

@@ -105,17 +105,20 @@ def run(
 @app.command()
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show what is published, what is held for a decision, and how the newest runs ended."""
+    from bowerbird.pipeline.approval import waiting
     from bowerbird.report import terminal
     from bowerbird.store.published import current
     from bowerbird.store.runs import list_runs
 
     opened = open_home(home)
     outcomes = [run_outcome(opened, run_id) for run_id in reversed(list_runs(opened.runs)[-10:])]
-    present = current(opened)
+    present, held = current(opened), waiting(opened)
     if as_json:
-        print_json({"published": to_json(present), "runs": outcomes})
+        print_json({"published": to_json(present), "runs": outcomes, "waiting": [to_json(one) for one in held]})
         return
     terminal.print_status(present, outcomes)
+    for one in held:
+        say(one.sentence(present))
 
 
 @app.command()

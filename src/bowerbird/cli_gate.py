@@ -51,7 +51,7 @@ def approve(
     as_json: JsonOption = False,
 ) -> None:
     """Publish a held run from its folder, or close it with --reject. The answer stands in its manifest."""
-    from bowerbird.pipeline.release import approve as answer
+    from bowerbird.pipeline.approval import approve as answer
     from bowerbird.store.lock import writer_lock
 
     opened = open_home(home)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from bowerbird.store.home import Home
 from bowerbird.store.published import history
+from bowerbird.store.runs import read_json
 from tests.conftest import write_items, write_log
-from tests.flows.conftest import ROOT, Ui
+from tests.flows.conftest import ROOT, Ui, bowerbird
 from tests.flows.test_cli_run import write_recipe
+from tests.pipeline.test_approval import HELD, hold
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.slow
 RUN_SECONDS = 240
@@ -73,6 +79,23 @@ def start(ui: Ui, name: str, **parameters: str) -> str:
     return done.stdout.split("UUID:")[1].split()[0]
 
 
+def field(page: Page, name: str) -> Locator:
+    """Find a parameter's part of the form by its name alone: descriptions name others too."""
+    label = page.locator(".schema-form-property__label", has_text=re.compile(rf"^{name}( \(Optional\))?$"))
+    return page.locator(".p-label", has=label)
+
+
+def submit(ui: Ui, page: Page, deployment_id: str, **texts: str) -> str:
+    """Fill texts into the form that is open, and start the run; return its id."""
+    for name, value in texts.items():
+        field(page, name).locator("input, textarea").first.fill(value)
+    before = runs_of(ui, deployment_id)
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**tab=Runs", timeout=60_000)
+    (run_id,) = runs_of(ui, deployment_id) - before
+    return run_id
+
+
 def test_a_deployment_run_publishes_and_leaves_its_artifacts(ui: Ui, parameters: dict[str, str]) -> None:
     run = await_end(ui, start(ui, "nightly", **parameters))
 
@@ -124,14 +147,7 @@ def test_the_form_in_the_browser_explains_and_starts_a_run(ui: Ui, parameters: d
         page.get_by_text("Puts this one model up").wait_for(timeout=60_000)
         text = page.inner_text("body")
         page.screenshot(path=tmp_path / "form.png")
-        for name, value in parameters.items():
-            page.get_by_text(name, exact=False).first.wait_for()
-            label = page.locator(".p-label", has_text=name).first
-            label.locator("input, textarea").first.fill(value)
-        before = runs_of(ui, found["id"])
-        page.get_by_role("button", name="Submit").click()
-        page.wait_for_url("**tab=Runs", timeout=60_000)
-        (run_id,) = runs_of(ui, found["id"]) - before
+        run_id = submit(ui, page, found["id"], **parameters)
         run = await_end(ui, run_id)
         page.goto(f"{ui.address}/runs/flow-run/{run_id}")
         page.get_by_text("Bring the rows in").first.wait_for(timeout=60_000)
@@ -143,15 +159,47 @@ def test_the_form_in_the_browser_explains_and_starts_a_run(ui: Ui, parameters: d
     assert outside == []
 
 
-def test_a_held_run_is_answered_by_the_deployment_approve(ui: Ui, parameters: dict[str, str], tmp_path: Path) -> None:
-    models = [{"name": "cooccurrence", "decay": 0.69}]
-    other = str(write_recipe(tmp_path / "other.toml", models=models))
+def test_a_held_run_is_answered_in_the_browser_by_one_whom_its_policy_names(
+    ui: Ui, parameters: dict[str, str], tmp_path: Path
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    models, gate = [{"name": "cooccurrence", "decay": 0.69}], {"approval": {"approvers": ["Ada"], "deadline": "3d"}}
+    other = str(write_recipe(tmp_path / "other.toml", models=models, gate=gate))
     held = await_end(ui, start(ui, "nightly", recipe_file=other, source=parameters["source"]))
     assert held["state"]["name"] == "Held", held["state"]["message"]
     run_id = held["state"]["message"].split()[1].rstrip(":")
+    shown = {one["key"]: one["data"] for one in ui.api("artifacts/latest/filter", limit=100)}  # type: ignore[attr-defined] # JSON
+    assert "better than the champion" in shown["small-rules"]
+    assert f"Run {run_id} waits for an answer of Ada" in shown["small-answer"]
 
-    answered = await_end(ui, start(ui, "approve", run_id=run_id, decision="publish", by="Ada", reason="tried by hand"))
+    refused = await_end(ui, start(ui, "approve", run_id=run_id, decision="publish", by="Bob", reason="mine"))
+    assert refused["state"]["name"] == "Failed" and "'Bob' may not answer" in refused["state"]["message"]
+    found = deployment(ui, "approve")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1500})
+        page.goto(f"{ui.address}/deployments/deployment/{found['id']}/run")
+        page.get_by_text("close it without publishing").wait_for(timeout=60_000)
+        field(page, "decision").locator("button.p-select-button__control").press("Space")
+        page.locator(".p-select-option", has_text="publish").click()
+        answered = await_end(ui, submit(ui, page, found["id"], run_id=run_id, by="Ada", reason="tried by hand"))
+        page.screenshot(path=tmp_path / "answered.png")
+        browser.close()
 
     assert answered["state"]["name"] == "Published", answered["state"]["message"]
     newest = history(Home.open(ui.home))[0]
-    assert (newest.run_id, newest.kind, newest.by) == (run_id, "approve", "Ada")
+    assert (newest.run_id, newest.kind, newest.by, newest.reason) == (run_id, "approve", "Ada", "tried by hand")
+    assert read_json(ui.home / "runs" / run_id / "manifest.json")["answer"]["by"] == "Ada"
+    again = bowerbird("approve", run_id, "--by", "Ada", "--reject", "--home", str(ui.home))
+    assert again.returncode == 2 and "has been answered by Ada" in " ".join(again.stderr.split())
+
+
+def test_the_deployment_deadlines_decides_what_nobody_has_answered_in_time(ui: Ui) -> None:
+    folder = hold(Home.open(ui.home), days_ago=2, deadline="1d")
+
+    assert await_end(ui, start(ui, "deadlines"))["state"]["name"] == "Decided"
+
+    assert read_json(folder / "outcome.json")["answer"]["by"] == "the deadline"
+    late = bowerbird("approve", HELD, "--home", str(ui.home))
+    assert late.returncode == 2 and "has been answered by the deadline" in " ".join(late.stderr.split())

@@ -12,7 +12,7 @@ import pytest
 from bowerbird.errors import DataError, DiskFullError, LeakError, LockedError, StoppedError, UserError
 from bowerbird.evaluation import protocol
 from bowerbird.pipeline import prove
-from bowerbird.pipeline.release import approve
+from bowerbird.pipeline.approval import approve
 from bowerbird.pipeline.show import user_list
 from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bowerbird.errors import UserError
 from bowerbird.store.home import Home
 from bowerbird.store.runs import DECISION, MANIFEST, OUTCOME, RECIPE, list_runs, read_json, run_folder
+
+if TYPE_CHECKING:
+    from bowerbird.evaluation.decision import Decision
 
 LATEST = "latest"
 RULE = ("rule", "name", "asked", "found", "passed", "if_failed", "to_pass")
@@ -39,6 +42,15 @@ def explanation(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON
         "policy": decision.get("policy", read_json(folder / RECIPE).get("gate", {})),
         "answer": manifest.get("answer"),
     }
+
+
+def rows(decision: Decision) -> list[dict[str, Any]]:  # Any: cells
+    """Return the decision as a table: a row a rule."""
+    words = {True: "passed", False: "not passed", None: "not asked"}
+    return [
+        {"rule": f"{one.rule} {one.name}", "": words[one.passed], "asked": one.asked, "found": one.found, "change": one.to_pass}
+        for one in decision.rules
+    ]
 
 
 def _newest_decided(home: Home) -> str:

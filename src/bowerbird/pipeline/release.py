@@ -1,11 +1,10 @@
-"""From a decision to a published set: refit, recommend to everybody, check, manifest, one commit; and a person's approval."""
+"""From a decision to a published set: refit, recommend to everybody, check, manifest, one commit."""
 
 from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +12,7 @@ from pyarrow.parquet import ParquetWriter
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import EXPLANATION, ITEM_ID, RANK, USER_ID
-from bowerbird.errors import CapabilityError, PublishConflictError, UserError
+from bowerbird.errors import CapabilityError, PublishConflictError
 from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
@@ -22,7 +21,9 @@ from bowerbird.pipeline.judge import EVALUATION, Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
 from bowerbird.pipeline.run import (
+    LISTS,
     MODEL,
+    SIMILAR,
     Run,
     code_commit,
     environment,
@@ -36,13 +37,11 @@ from bowerbird.pipeline.show import item_titles
 from bowerbird.pipeline.written import Speaker
 from bowerbird.ranking.evidence import evidence
 from bowerbird.store import published
-from bowerbird.store.home import RECOMMENDATIONS, Home
-from bowerbird.store.runs import MANIFEST, OUTCOME, read_json, run_folder, write_json
+from bowerbird.store.home import RECOMMENDATIONS
+from bowerbird.store.runs import MANIFEST, read_json, write_json
 from bowerbird.store.tables import relation
 from bowerbird.warehouse.recommendation_checks import Check, check_recommendations
 
-LISTS = "recommendations.parquet"
-SIMILAR = "similar_items.parquet"
 SIMILAR_POOL = 5
 USERS_A_CHUNK = 20_000
 USERS_COMPARED = 1_000
@@ -228,62 +227,3 @@ def is_unchanged(run: Run) -> bool:
         return False
     manifest = run.home.runs / present.run_id / MANIFEST
     return manifest.exists() and bool(read_json(manifest)["inputs"] == inputs_digest(run))
-
-
-def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, force: bool = False) -> dict[str, Any]:  # Any: JSON
-    """Carry out a person's answer to a held run: publish from its folder, or close it; the answer goes into its manifest.
-
-    The caller holds the lock. ``force`` publishes a rejected run too, and is recorded as such. A run can always be closed; an
-    answer that was killed after its commit can be given again.
-
-    Raises
-    ------
-    UserError
-        Where the run is not held (or, with ``force``, not rejected), has been answered already, is to be closed though its
-        lists are published, or is to be published though it has no set, or somebody has published since: the answer is
-        stale then.
-    """
-    folder = run_folder(home.runs, run_id)
-    outcome = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {"outcome": "unfinished"}
-    _require_answerable(outcome, run_id, force=force)
-    manifest = read_json(folder / MANIFEST)
-    if accept:
-        _require_publishable(home, run_id, manifest["champion_version"])
-    elif (done := published.of_run(home, run_id)) is not None:
-        raise UserError(f"run {run_id} is published already, as version {done.version}", next_step="see 'bowerbird rollback'")
-    kind = "force" if force else "approve"
-    answer = {"accepted": accept, "by": by, "reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind}
-    write_json(folder / MANIFEST, manifest | {"answer": answer})
-    version = None
-    if accept:
-        handle = home.recommendations.open()
-        similar = folder / SIMILAR
-        version = published.publish(
-            home, folder / LISTS, run_id=run_id, handle=handle, similar=similar, kind=kind, by=by, reason=reason
-        )
-    closed = outcome | {"outcome": "published" if accept else "rejected", "version": version, "answer": answer}
-    write_json(folder / OUTCOME, closed)
-    return closed
-
-
-def _require_answerable(outcome: dict[str, Any], run_id: str, *, force: bool) -> None:  # Any: JSON
-    state = outcome["outcome"]
-    if outcome.get("answer"):
-        raise UserError(f"run {run_id} has been answered by {outcome['answer']['by'] or 'somebody'}", next_step="run again")
-    if state != "held" and not (force and state == "rejected"):
-        raise UserError(
-            f"run {run_id} is not held: its outcome is {state!r}",
-            next_step="'bowerbird status' shows held runs; --force publishes a rejected one, and is recorded",
-        )
-
-
-def _require_publishable(home: Home, run_id: str, champion_version: int | None) -> None:
-    present = published.current(home)
-    if published.of_run(home, run_id) is None and _version(present) != champion_version:
-        raise UserError(
-            f"the answer is stale: version {_version(present)} has been published since run {run_id} was "
-            f"decided against version {champion_version}",
-            next_step="run again and answer the new run, or close this one with --reject",
-        )
-    if not (home.runs / run_id / LISTS).exists():
-        raise UserError(f"run {run_id} has no set to publish", next_step="run again, or close this one with --reject")

@@ -32,6 +32,7 @@ SECONDS = "seconds.json"
 TEXTS, TEXTS_REPORT = "texts.parquet", "texts.json"
 KNOWLEDGE, KNOWLEDGE_REPORT = "knowledge.parquet", "knowledge.json"
 SEMANTIC_IDS, SEMANTIC_IDS_REPORT = "semantic_ids.parquet", "semantic_ids.json"
+LISTS, SIMILAR = "recommendations.parquet", "similar_items.parquet"
 MODEL = "model"
 """Folder of a run's model, fitted on all events."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bowerbird.pipeline import judge, prepare, prove, release, search, semantic_ids, tell, texts, written
+from bowerbird.pipeline import approval, judge, prepare, prove, release, search, semantic_ids, tell, texts, written
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
@@ -24,6 +24,7 @@ def run_all(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: fl
 
 
 def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
+    approval.decide_overdue(run.home)
     with timed(run, "ingest"):
         ingest_source(run)
     run = pin_versions(run)

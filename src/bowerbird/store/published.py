@@ -37,7 +37,7 @@ class Publish:
     version: int
     run_id: str
     kind: str
-    """``publish``, ``approve``, ``force`` or ``rollback``."""
+    """``publish``, ``approve``, ``force``, ``deadline`` or ``rollback``."""
     at: datetime
     checksum: str
     rolled_back_to: int | None = None
