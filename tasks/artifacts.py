@@ -39,9 +39,14 @@ def show_picture(run: Run, name: str, svg: str, description: str) -> None:
     create_image_artifact(f"data:image/svg+xml;base64,{data}", key=key(run, name), description=description)
 
 
-def show_report_link(run: Run, description: str) -> None:
+def show_report_link(run: Run, description: str, *, page: str = "report.html") -> None:
     """Link to the report where ``bowerbird ui`` serves it."""
-    create_link_artifact(report_address(run.run_id), key=key(run, "report"), link_text="Report", description=description)
+    create_link_artifact(
+        report_address(run.run_id, page=page),
+        key=key(run, page.removesuffix(".html")),
+        link_text="Report",
+        description=description,
+    )
 
 
 def show_curves(run: Run) -> None:

@@ -110,6 +110,6 @@ def running_server(home: Home) -> str | None:
     return address
 
 
-def report_address(run_id: str) -> str:
-    """Return where ``bowerbird ui`` serves the report of a run; browsers block links to files."""
-    return f"http://127.0.0.1:{Settings().report_port}/{run_id}/report.html"
+def report_address(run_id: str, *, page: str = "report.html") -> str:
+    """Return where ``bowerbird ui`` serves a page of a run; browsers block links to files."""
+    return f"http://127.0.0.1:{Settings().report_port}/{run_id}/{page}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bowerbird import cli_gate
+from bowerbird import cli_backtest, cli_gate
 from bowerbird.cli_options import (
     ByOption,
     HomeOption,
@@ -22,6 +22,8 @@ from bowerbird.cli_options import (
     RecipeOption,
     SourceOption,
     WaitOption,
+    check_exists,
+    check_recipe,
     open_home,
     print_json,
     run_outcome,
@@ -47,6 +49,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Get real data sets, and ingest without training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(cli_gate.app)
+app.add_typer(cli_backtest.app)
 
 
 @app.command()
@@ -73,7 +76,7 @@ def run(
     from bowerbird.server import start_run_server
     from bowerbird.store.lock import writer_lock
 
-    checked = _check_recipe(recipe, seed=seed, candidate=candidate)
+    checked = check_recipe(recipe, seed=seed, candidate=candidate)
     _check_source(checked, source)
     opened = open_home(home)
     with writer_lock(opened.lock, wait_seconds=wait):
@@ -210,9 +213,10 @@ def report(
     known = list_runs(opened.runs)
     if run_id is None and not known:
         raise UserError("there is no run yet", next_step="start one with 'bowerbird run'")
-    path = run_folder(opened.runs, run_id or known[-1]) / "report.html"
-    if not path.exists():
-        raise UserError(f"run {path.parent.name} has no report", next_step="it ended before one could be written; run again")
+    folder = run_folder(opened.runs, run_id or known[-1])
+    path = next((folder / name for name in ("report.html", "backtest.html") if (folder / name).exists()), None)
+    if path is None:
+        raise UserError(f"run {folder.name} has no report", next_step="it ended before one could be written; run again")
     if as_json:
         print_json({"report": str(path)})
     else:
@@ -262,7 +266,7 @@ def data_ingest(
     from bowerbird.pipeline.session import ingest_only
     from bowerbird.report.terminal import print_outcome
 
-    checked = _check_recipe(recipe)
+    checked = check_recipe(recipe)
     _check_source(checked, source)
     opened = open_home(home)
     outcome = ingest_only(opened, checked, source, wait_seconds=wait)
@@ -323,13 +327,6 @@ def _fail(
     sys.exit(code)
 
 
-def _check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
-    from bowerbird.application import recipe_path
-    from bowerbird.recipe import load_recipe
-
-    return load_recipe(recipe_path(name), seed=seed, candidate=candidate)
-
-
 def _check_models(recipe: Recipe) -> None:
     """Check the models' names and keys; last of all checks, for it imports pandas."""
     from bowerbird.models import check_config, check_search, known_models
@@ -346,8 +343,7 @@ def _check_models(recipe: Recipe) -> None:
 def _check_source(recipe: Recipe, source: Path | None) -> None:
     if source is None and recipe.source.sample is None:
         raise UserError(f"the recipe {recipe.name!r} reads real data", next_step="name its folder with --source")
-    if source is not None and not source.exists():
-        raise UserError(f"the source {str(source)!r} does not exist", next_step="name a folder, file or zip with --source")
+    check_exists(source)
 
 
 if __name__ == "__main__":

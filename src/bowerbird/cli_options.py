@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bowerbird.errors import UserError
+
 if TYPE_CHECKING:
+    from bowerbird.recipe import Recipe
     from bowerbird.store.home import Home
 
 HomeOption = Annotated[
@@ -37,6 +40,20 @@ def open_home(path: Path | None) -> Home:
     from bowerbird.store.home import Home
 
     return Home.open(path or Settings().home)
+
+
+def check_recipe(name: str, *, seed: int | None = None, candidate: str | None = None) -> Recipe:
+    """Find a recipe and check all of it but the settings of its models."""
+    from bowerbird.application import recipe_path
+    from bowerbird.recipe import load_recipe
+
+    return load_recipe(recipe_path(name), seed=seed, candidate=candidate)
+
+
+def check_exists(source: Path | None) -> None:
+    """Raise UserError for a source that is not there."""
+    if source is not None and not source.exists():
+        raise UserError(f"the source {str(source)!r} does not exist", next_step="name a folder, file or zip with --source")
 
 
 def run_outcome(home: Home, run_id: str) -> dict[str, Any]:  # Any: JSON

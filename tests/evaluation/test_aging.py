@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bowerbird.errors import DataError
-from bowerbird.evaluation.aging import AgePoint, advice, age_curve
+from bowerbird.evaluation.aging import advice, age_curve
 
 USERS = pd.Index([f"u{place:03d}" for place in range(200)], name="user_id")
 
@@ -52,11 +52,17 @@ def test_noise_alone_gives_no_advice_but_a_bound() -> None:
 
 
 def test_chance_findings_among_many_ages_are_adjusted_for() -> None:
-    """A p value of 0.02 alone is a finding, the best of ten ages is none."""
-    one = AgePoint(
-        days=7, num_windows=1, num_users=99, value=0.9, fresh=1, mean=-0.1, low=-0.2, high=-0.01, p_value=0.02, adjusted_p=0.02
-    )
-    assert one.is_worse and not one.model_copy(update={"adjusted_p": 0.2}).is_worse
+    """A loss with a p value of about 0.03 is a finding alone, and none as the best of eleven ages."""
+    noise = np.random.default_rng(5).normal(0, 0.2, len(USERS))
+    loss = {"one": fresh(1) + noise - noise.mean() - 0.2 * 2.2 / np.sqrt(len(USERS))}
+    nothing = {float(days): {"one": fresh(1)} for days in range(8, 18)}
+
+    (alone,) = age_curve({"one": fresh(1)}, {7.0: loss}, seed=1)
+    first, *_ = age_curve({"one": fresh(1)}, {7.0: loss, **nothing}, seed=1)
+
+    assert alone.is_worse and 0.01 < alone.p_value < 0.05
+    assert first.high < 0 and not first.is_worse and first.p_value == alone.p_value
+    assert not age_curve({"one": fresh(1)}, {7.0: loss}, level=0.99, seed=1)[0].is_worse
 
 
 def test_advice_names_the_first_age_that_is_proven_worse() -> None:

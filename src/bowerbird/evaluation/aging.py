@@ -39,11 +39,8 @@ class AgePoint(Record):
     high: float
     p_value: float
     adjusted_p: float
-
-    @property
-    def is_worse(self) -> bool:
-        """Proven to be worse than fresh, also in view of all ages that were looked at."""
-        return self.high < 0 and self.adjusted_p < 1 - LEVEL
+    is_worse: bool
+    """Proven to be worse than fresh, also in view of all ages that were looked at."""
 
     @property
     def shares(self) -> tuple[float, float, float] | None:
@@ -51,7 +48,7 @@ class AgePoint(Record):
         return (self.mean / self.fresh, self.low / self.fresh, self.high / self.fresh) if self.fresh else None
 
 
-def age_curve(fresh: ByWindow, aged: Mapping[float, ByWindow], *, seed: int) -> tuple[AgePoint, ...]:
+def age_curve(fresh: ByWindow, aged: Mapping[float, ByWindow], *, level: float = LEVEL, seed: int) -> tuple[AgePoint, ...]:
     """Compare a model of each age (days) with its fresh self, youngest first.
 
     Parameters
@@ -60,6 +57,8 @@ def age_curve(fresh: ByWindow, aged: Mapping[float, ByWindow], *, seed: int) -> 
         The model fitted at each window's start.
     aged : mapping of days to such mappings
         The same model fitted so many days before; each window must be one of ``fresh``.
+    level : float
+        Of the intervals; p values are held against 1 - level.
     seed : int
         Of the bootstrap and the sign flips.
 
@@ -71,7 +70,7 @@ def age_curve(fresh: ByWindow, aged: Mapping[float, ByWindow], *, seed: int) -> 
     differences, means = [], []
     for days in sorted(aged):
         ours, theirs = (_pooled([side[window] for window in aged[days]]) for side in (aged[days], fresh))
-        differences.append(paired_difference(ours, theirs, seed=seed))
+        differences.append(paired_difference(ours, theirs, level=level, seed=seed))
         means.append((float(ours.mean()), float(theirs.mean())))
     adjusted = holm([one.p_value for one in differences])
     return tuple(
@@ -86,6 +85,7 @@ def age_curve(fresh: ByWindow, aged: Mapping[float, ByWindow], *, seed: int) -> 
             high=one.high,
             p_value=one.p_value,
             adjusted_p=p_value,
+            is_worse=one.high < 0 and p_value < 1 - level,
         )
         for days, one, (value, baseline), p_value in zip(sorted(aged), differences, means, adjusted, strict=True)
     )

@@ -21,7 +21,7 @@ from bowerbird.evaluation.decision import RANDOM
 from bowerbird.evaluation.wording import METRIC_NAMES
 from bowerbird.models import known_models, load_model
 from bowerbird.pipeline import prove
-from bowerbird.pipeline.judge import BACKTEST, figures, metric_name, pooled
+from bowerbird.pipeline.judge import figures, metric_name, pooled
 from bowerbird.pipeline.prepare import PLAN, Cut, Plan, Window, load_cut, load_targets, require_target, whole_log
 from bowerbird.pipeline.prove import Scored, Spec
 from bowerbird.pipeline.run import Run, digest
@@ -29,7 +29,7 @@ from bowerbird.pipeline.session import outcome_of
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_values import Duration, write_duration
 from bowerbird.report.backtest_page import write_page
-from bowerbird.store.runs import OUTCOME, read_json, write_json
+from bowerbird.store.runs import BACKTEST, OUTCOME, read_json, write_json
 
 PAGE = "backtest.html"
 SCORED = "scored.json"
@@ -155,6 +155,7 @@ def summarize(run: Run, plan: Plan, cells: Iterable[Cell]) -> dict[str, Any]:  #
         "seed": run.recipe.seed,
         "versions": run.versions,
         "metric": metric_name(run.recipe),
+        "confidence": run.recipe.gate.confidence,
         "horizon": write_duration(run.recipe.split.horizon),
         "num_users": len(pooled(by_label[board[0]["label"]][0.0])),
         "test_windows": [_window(run, window) for window in reversed(plan.test)],
@@ -195,7 +196,7 @@ def _ages(run: Run, by_age: dict[float, list[Scored]]) -> tuple[aging.AgePoint, 
     metric = run.recipe.gate.metric
     values = {days: {one.window: pooled([one])[metric] for one in scored} for days, scored in by_age.items()}
     fresh = values.pop(0.0)
-    return aging.age_curve(fresh, values, seed=run.recipe.seed)
+    return aging.age_curve(fresh, values, level=run.recipe.gate.confidence, seed=run.recipe.seed)
 
 
 def _window(run: Run, window: Window) -> dict[str, Any]:  # Any: JSON
@@ -211,7 +212,7 @@ def _window(run: Run, window: Window) -> dict[str, Any]:  # Any: JSON
 
 
 def _as_json(point: aging.AgePoint) -> dict[str, Any]:  # Any: JSON
-    return point.model_dump(mode="json") | {"is_worse": point.is_worse, "shares": point.shares}
+    return point.model_dump(mode="json") | {"shares": point.shares}
 
 
 def _sentence(content: dict[str, Any]) -> str:  # Any: JSON

@@ -33,10 +33,9 @@ from bowerbird.pipeline.run import Run
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_gate import Gate
 from bowerbird.store import published
-from bowerbird.store.runs import DECISION, MANIFEST, list_runs, read_json, write_json
+from bowerbird.store.runs import BACKTEST, DECISION, MANIFEST, list_runs, read_json, write_json
 
 EVALUATION = "evaluation.json"
-BACKTEST = "backtest.json"
 SELECTION = "selection.json"
 SEARCHES = "searches.json"
 SIDES = ("repeat", "novel")

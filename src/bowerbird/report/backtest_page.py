@@ -29,6 +29,7 @@ def render_page(content: dict[str, Any]) -> str:  # Any: JSON
     return _template().render(
         content=content,
         primary=name,
+        level=f"{100 * content['confidence']:g} %",
         words=words,
         meanings={words[key]: METRICS[key][1] for key in words},
         board=_forest(content, words[name]),
@@ -53,7 +54,7 @@ def _forest(content: dict[str, Any], word: str) -> Markup:  # Any: JSON
         for value, low, high in (one["metrics"][primary],)
     ]
     text = f"{len(rows)} models; the first is {rows[0].name} with {figure(rows[0].value)}. All values stand in the table below."
-    return forest_plot(rows, caption=Caption("board", f"{word} by model, with 95 % intervals", text))
+    return forest_plot(rows, caption=Caption("board", f"{word} by model, with intervals", text))
 
 
 def _curves(content: dict[str, Any]) -> list[dict[str, Any]]:  # Any: JSON

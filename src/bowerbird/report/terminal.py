@@ -16,6 +16,7 @@ STYLES = {
     "published": "bold green",
     "unchanged": "green",
     "ingested": "green",
+    "backtested": "green",
     "held": "bold yellow",
     "rejected": "bold red",
     "stopped": "bold red",
