@@ -88,7 +88,7 @@ def test_a_list_is_searched_where_its_spread_reaches_the_best_centroid() -> None
     lists = InvertedLists.of(items_ND, 2, seed=1)
     order = np.argsort(-lists.centroids_LD[:, 0])
     assert lists.centroids_LD[order].tolist() == [[10, 0], [4, 0]]
-    np.testing.assert_allclose(lists.spreads_L[order], [2.5**0.5, 4.5**0.5])  # of all (1 + 1 + 9 + 9) / 4 / 2, of the second (9 + 9) / 2 / 2
+    np.testing.assert_allclose(lists.spreads_L[order], [2.5**0.5, 4.5**0.5])  # (1 + 1 + 9 + 9) / 4 / 2 of all, 9 / 2 of one
     vectors_AD = np.asarray([[2.0, 0.0]])
     for reach, is_second in ((2.8, False), (2.9, True)):  # 8 + reach * 2 * 2.12 against 20
         is_probed_AL = lists.probed(vectors_AD, vectors_AD @ lists.centroids_LD.T.astype(float), reach=reach)

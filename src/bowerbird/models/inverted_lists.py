@@ -5,10 +5,11 @@ k-means cuts the items into L lists. A user u searches the lists that may hold s
     c_l . u + reach |u| s_l  >=  max over m of c_m . u,        s_l^2 = mean over the list of |q - c_l|^2 / D
 
 c_l is a list's centroid, and |u| s_l how far the product with a user strays from the centroid's where a list spreads alike in
-all directions; s_l is no less than the mean over all items, for a list of one item spreads only by chance. A user whose best items lie together searches few lists, another many. k-means goes by distance, which for
-vectors of one length is by product: so each item gets a coordinate more, sqrt(longest^2 - |q|^2), which users have as 0 (Bachrach et
-al., RecSys 2014). It starts from items drawn by seed, runs ``NUM_ROUNDS`` rounds on at most ``ITEMS_A_LIST`` items a list, and a
-list left without items keeps its centroid.
+all directions; s_l is no less than the mean over all items, for a list of one item spreads only by chance. A user whose best
+items lie together searches few lists, another many. k-means goes by distance, which for vectors of one length is by product: so
+each item gets a coordinate more, sqrt(longest^2 - |q|^2), which users have as 0 (Bachrach et al., RecSys 2014). It starts from
+items drawn by seed, runs ``NUM_ROUNDS`` rounds on at most ``ITEMS_A_LIST`` items a list, and a list left without items keeps
+its centroid.
 
 Jégou, Douze and Schmid, "Product quantization for nearest neighbor search", 2011, section 4, without the compression.
 Shapes: B users of a block, A of them with a list, L lists, F first lists, M items, D width, C places for candidates, P found.
@@ -56,7 +57,9 @@ class InvertedLists:
         indptr = np.searchsorted(lists_M[order], np.arange(num_lists + 1)).astype(np.int64)
         centroids_LD = np.ascontiguousarray(centroids_LD[:, :-1])
         away_M = ((items_ND[codes_M] - centroids_LD[lists_M]).astype(np.float64) ** 2).mean(axis=1)
-        least = away_M.mean() if away_M.any() else (items_ND[codes_M].var(axis=0, dtype=np.float64).mean() if len(codes_M) else 0.0)
+        if not away_M.any() and len(codes_M):  # nothing but lists of one item, or of equal ones
+            away_M[:] = items_ND[codes_M].var(axis=0, dtype=np.float64).mean()
+        least = away_M.sum() / max(len(codes_M), 1)
         spreads_L = np.sqrt(np.maximum(np.bincount(lists_M, away_M, num_lists) / np.maximum(np.diff(indptr), 1), least))
         return cls(centroids_LD, spreads_L, codes_M[order], indptr, float(squares_M.max(initial=0)) ** 0.5)
 
@@ -65,7 +68,9 @@ class InvertedLists:
         if reach == np.inf:
             return np.ones(products_AL.shape, bool)
         lengths_A1 = np.linalg.norm(vectors_AD, axis=1, keepdims=True)
-        return products_AL + reach * lengths_A1 * self.spreads_L >= products_AL.max(axis=1, keepdims=True, initial=-np.inf)
+        best_A1 = products_AL.max(axis=1, keepdims=True, initial=-np.inf)
+        is_probed_AL: NDArray[np.bool_] = products_AL + reach * lengths_A1 * self.spreads_L >= best_A1
+        return is_probed_AL
 
     def search(
         self, vectors_BD: NDArray[np.float64], items_DM: NDArray[np.float32], k: int, *, reach: float, bar: Barrier

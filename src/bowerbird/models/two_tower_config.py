@@ -37,4 +37,4 @@ class TwoTowerConfig(TowerConfig):
     num_lists: int | None = Field(default=None, ge=1)
     """Of ``ivf``: so many lists share the items; twice the root of their number where absent."""
     reach: float = Field(default=3.5, ge=0)
-    """Of ``ivf``: how many deviations from its centroid a list may hold a user's best items; the more, the more lists are searched."""
+    """Of ``ivf``: how many deviations from its centroid a list may hold a user's best items; more search more lists."""
