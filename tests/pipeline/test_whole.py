@@ -13,6 +13,7 @@ from bowerbird.errors import DataError, DiskFullError, LeakError, LockedError, S
 from bowerbird.evaluation import protocol
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.approval import approve
+from bowerbird.pipeline.explain import explanation
 from bowerbird.pipeline.show import user_list
 from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home
@@ -121,12 +122,18 @@ def test_new_events_are_a_refresh_of_the_same_recipe(home: Home, source: Path) -
 
 
 def test_a_change_that_is_no_better_is_held_and_a_person_can_publish_it(home: Home, source: Path) -> None:
-    run_all(home, shop_recipe(models=[{"name": "cooccurrence"}]), source)
-    other = shop_recipe(models=[{"name": "cooccurrence", "decay": 0.69}])
+    first = run_all(home, shop_recipe(models=[{"name": "cooccurrence"}]), source)
+    policy = {"confidence": 0.8, "guards": [{"metric": "recall", "max_loss": 0.5}, {"metric": "mrr", "max_loss": 0.5}]}
+    other = shop_recipe(models=[{"name": "cooccurrence", "decay": 0.69}], gate=policy)
 
     held = run_all(home, other, source)
 
     assert held["outcome"] == "held", held["sentence"]
+    (guards,) = [rule for rule in explanation(home, held["run_id"])["rules"] if rule["name"] == "guarded metrics"]
+    assert guards["passed"] and "recall@10" in guards["found"] and "MRR@10" in guards["found"] and "80 %" in guards["found"]
+    assert read_json(home.runs / held["run_id"] / "gate.json")["policy"] == other.dump()["gate"]
+    wide, narrow = (one["rivals"]["popularity_7d"] for one in (first, held))
+    assert wide["low"] < narrow["low"] < narrow["value"] == wide["value"] < narrow["high"] < wide["high"]
     assert held["version"] == 1
     closed = approve(home, held["run_id"], accept=True, by="Ada", reason="a trial")
     assert closed["version"] == 2 and history(home)[0].kind == "approve" and history(home)[0].by == "Ada"
