@@ -260,7 +260,7 @@ def test_a_gain_that_is_proven_but_smaller_than_asked_is_held():
     assert decision.outcome == "hold"
     assert decision.sentence.startswith("sasrec is held: it is not proven better by 0.0075 than als, which is in production: ")
     (rule,) = [rule for rule in decision.rules if rule.passed is False]
-    assert "above 0 by 15.0% of the champion's NDCG@10" in rule.asked
+    assert "is above 15.0% of the champion's NDCG@10" in rule.asked
     # (2.8016 * 0.12 / 0.0025)^2 = 18,084
     assert (
         "more than 0.0025; about 18,084 users would be needed to prove a difference of +0.0100 to be above +0.0075"

@@ -124,6 +124,7 @@ def test_who_publishes_at_the_same_moment_wins(home: Home, tmp_path: Path, monke
     with pytest.raises(PublishConflictError):
         approve(home, HELD, accept=True, **GIVEN)
     assert shown(home) == {"another"} and read_json(folder / "outcome.json")["outcome"] == "held"
+    assert "answer" not in read_json(folder / "manifest.json")
 
 
 # ---- a deadline

@@ -128,11 +128,16 @@ def _carry_out(home: Home, held: Waiting, *, accept: bool, by: str, reason: str,
             f"run {held.run_id} is published already, as version {done.version}", next_step="see 'bowerbird rollback'"
         )
     answer = {"accepted": accept, "by": by, "reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds"), "kind": kind}
-    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"answer": answer})
+    manifest = read_json(folder / MANIFEST)
+    write_json(folder / MANIFEST, manifest | {"answer": answer})
     version = None
     if accept:
         told = {"run_id": held.run_id, "kind": kind, "by": by, "reason": reason}
-        version = published.publish(home, folder / LISTS, handle=handle, similar=folder / SIMILAR, **told)
+        try:
+            version = published.publish(home, folder / LISTS, handle=handle, similar=folder / SIMILAR, **told)
+        except PublishConflictError:
+            write_json(folder / MANIFEST, manifest)  # the answer came to nothing
+            raise
     closed = _outcome(folder) | {"outcome": "published" if accept else "rejected", "version": version, "answer": answer}
     write_json(folder / OUTCOME, closed)
     return closed
