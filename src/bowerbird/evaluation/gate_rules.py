@@ -112,11 +112,9 @@ def _compared(evidence: Evidence, policy: Gate, other: str) -> str:
 
 
 def better_than_champion(evidence: Evidence, policy: Gate) -> RuleResult:
+    name = "better than the champion"
     least = f"{policy.min_gain:.1%} of the champion's {metric_in_words(policy)}" if policy.min_gain else "0"
-    name, asked = (
-        "better than the champion",
-        f"the lower {level_in_words(policy)} bound of candidate minus champion is above {least}",
-    )
+    asked = f"the lower {level_in_words(policy)} bound of candidate minus champion is above {least}"
     if evidence.champion is None or evidence.kind != "change":
         why = "there is no champion yet" if evidence.champion is None else "the nominee's recipe is the champion's"
         return RuleResult(rule=2, name=name, asked=asked, found=why, passed=None, if_failed="hold")
