@@ -1,6 +1,7 @@
 """The gate: may the nominee be published? A pure function of what was measured and what the recipe asks.
 
-The rules (gate_rules.py) are asked in their order. The first that fails decides, and all are shown.
+The rules (gate_rules.py) are asked in their order, and all are shown. The first that rejects decides, else the first that
+holds: so what a person may approve has failed no rule that rejects.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def decide(evidence: Evidence, policy: Gate) -> Decision:
         The recipe's section.
     """
     rules = tuple(rule(evidence, policy) for rule in RULES)
-    failed = next((rule for rule in rules if rule.passed is False and rule.if_failed != "unproven"), None)
+    blocking = [rule for rule in rules if rule.passed is False and rule.if_failed != "unproven"]
+    failed = min(blocking, key=lambda rule: rule.if_failed != "reject", default=None)
     if failed is None:
         return _publish_nominee(evidence, rules)
     if evidence.kind == "first" and not evidence.named_by_person:
