@@ -35,7 +35,8 @@ MEANINGS = {
     AGREEMENT: "how far lists agree with those that are published, early places first",
 }
 """The figures by name, in the order in which they are shown."""
-CELLS = 1 << 21
+TINY = np.finfo(np.float64).tiny
+CELLS = 1 << 20
 """Numbers held at a time for a block of users."""
 NARROW = 64
 """So many categories are multiplied faster as a full matrix, zeros and all."""
@@ -190,11 +191,10 @@ def miscalibration(lists_BN: csr_array, past_BN: csr_array, shares_NG: Vectors) 
     """
     p_BG, q_BG = (_product(items_BN, shares_NG) for items_BN in (past_BN, lists_BN))
     totals_B, counts_B = p_BG.sum(axis=1), q_BG.sum(axis=1)
-    cells = np.flatnonzero(p_BG)
-    rows = cells // shares_NG.shape[1]
-    p, q = p_BG.ravel()[cells] / totals_B[rows], q_BG.ravel()[cells] / np.maximum(counts_B, 1)[rows]
-    divergence_B = np.bincount(rows, p * np.log(p / ((1 - SMOOTHING) * q + SMOOTHING * p)), minlength=len(counts_B))
-    return np.where((counts_B > 0) & (totals_B > 0), divergence_B, np.nan)
+    p_BG, q_BG = p_BG / np.maximum(totals_B, TINY)[:, None], q_BG / np.maximum(counts_B, TINY)[:, None]
+    mixed_BG = (1 - SMOOTHING) * q_BG + SMOOTHING * p_BG
+    logs_BG = np.log(np.maximum(p_BG, TINY)) - np.log(np.maximum(mixed_BG, TINY))  # 0 times what it is where p is 0
+    return np.where((counts_B > 0) & (totals_B > 0), np.einsum("bg,bg->b", p_BG, logs_BG), np.nan)
 
 
 def _product(items_BN: csr_array, vectors_NG: Vectors) -> Values:
