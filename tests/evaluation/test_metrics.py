@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 
 from bowerbird.errors import DataError
 from bowerbird.evaluation import matching, metrics
+from bowerbird.evaluation.wording import METRIC_NAMES
+from bowerbird.recipe_gate import Metric
 
 PEER_METRICS = Path(__file__).parents[3] / "shared" / "bench" / "metrics.py"
 
@@ -252,6 +255,10 @@ def test_items_of_a_match_come_first_and_targets_beyond_them_are_still_found():
     assert found.table_UK.tolist() == [[2, 1, 3, matching.EMPTY]]
     assert found.hit_places.tolist() == [1, 2]
     assert found.hit_items.tolist() == [1, 3]
+
+
+def test_every_metric_may_be_the_gate_s_and_has_a_name_in_words():
+    assert set(get_args(Metric)) == set(metrics.METRICS) == set(METRIC_NAMES)
 
 
 def test_unknown_metric_is_named_with_the_closest_known_one():

@@ -123,7 +123,7 @@ def score_matches(matches: Matches, *, metrics: Sequence[str] = tuple(METRICS)) 
 def at_each_k(matches: Matches, *, ks: Sequence[int], metrics: Sequence[str] = tuple(METRICS)) -> pd.DataFrame:
     """Score one match at several k, none above its own; columns such as ``ndcg@5``. Raises DataError."""
     frames = [score_matches(matches.first(k), metrics=metrics).add_suffix(f"@{k}") for k in ks]
-    return pd.concat(frames, axis=1)
+    return pd.concat([pd.DataFrame(index=matches.user_ids), *frames], axis=1)
 
 
 def by_repeat(

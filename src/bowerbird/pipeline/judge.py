@@ -16,7 +16,7 @@ from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, GuardResul
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
-from bowerbird.pipeline.beyond import published_lists
+from bowerbird.pipeline.catalogue import published_lists
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
     Champion,
@@ -50,6 +50,8 @@ class Figures(BaseModel):
     metrics: dict[str, tuple[float, float, float]]
     sides: dict[str, tuple[float, float, float] | None]
     """The gate's metric on repeat and on novel targets alone; None where there are none."""
+    shorter: dict[str, tuple[float, float, float]] = {}
+    """The gate's metric for fewer places of the same lists, as in ``ndcg@5``."""
     beyond: dict[str, tuple[float, float, float]] = {}
     """What the lists are like, named as in ``evaluation.beyond.MEANINGS``; what the catalogue does not tell is missing."""
     coverage: float
@@ -125,7 +127,8 @@ def figures(scored: Sequence[Scored], *, shown: pd.DataFrame | None = None, leve
     users = pooled(scored)
     if shown is not None:
         users[AGREEMENT] = metrics.rank_biased_overlap(pd.read_parquet(scored[0].lists), shown, k=int(shown[RANK].max()))
-    names = [name for name in (*metrics.METRICS, *SIDES, *MEANINGS) if name in users]
+    shorter = [name for name in map(str, users) if "@" in name]
+    names = [name for name in (*metrics.METRICS, *SIDES, *MEANINGS, *shorter) if name in users]
     intervals = statistics.intervals(users[names], level=level, seed=seed)
     found = {name: (one.value, one.low, one.high) for name, one in intervals.items()}
     beyond = {name: found[name] for name in MEANINGS if name in found}
@@ -133,6 +136,7 @@ def figures(scored: Sequence[Scored], *, shown: pd.DataFrame | None = None, leve
         label=scored[0].label,
         metrics={name: found[name] for name in metrics.METRICS},
         sides={side: found.get(side) for side in SIDES},
+        shorter={name: found[name] for name in shorter},
         beyond=beyond,
         coverage=sum(one.coverage for one in scored) / len(scored),
         novelty=beyond["novelty"][0] if "novelty" in beyond else 0.0,

@@ -18,17 +18,17 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
+from bowerbird.evaluation.beyond import list_figures, pasts
 from bowerbird.evaluation.calibration import fine_bins
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.evaluation.matching import match
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
-from bowerbird.pipeline.beyond import list_figures
+from bowerbird.pipeline.catalogue import read_catalogue
 from bowerbird.pipeline.prepare import (
     Cut,
     Window,
     all_targets,
-    candidates,
     load_cut,
     load_items,
     load_targets,
@@ -36,14 +36,17 @@ from bowerbird.pipeline.prepare import (
     reading,
     window_folder,
 )
-from bowerbird.pipeline.run import Run, digest, environment, knowledge_digest, semantic_ids_report, texts_report
+from bowerbird.pipeline.run import TEXTS, Run, digest, environment, knowledge_digest, semantic_ids_report, texts_report
 from bowerbird.ranking.lists import ListMaker
-from bowerbird.ranking.rules import read_shelf
+from bowerbird.ranking.rules import allowed_items, read_shelf
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_search import Search
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.published import current
 from bowerbird.store.runs import MANIFEST, read_json
+
+SHORTER = (1, 3, 5, 10, 20, 50)
+"""The gate's metric is shown for so many places too, where fewer than are asked."""
 
 
 class Spec(BaseModel):
@@ -264,12 +267,16 @@ def score_lists(
     ``history`` stands in for what the model knows of its users: all before the window, for a model fitted before that.
     """
     k, targets = run.recipe.gate.k, load_targets(run, window)
-    allowed = candidates(run, window.cut.at)
     known = model.data if history is None else history
+    with reading(run) as con:
+        allowed = allowed_items(con, run.recipe.rules, window.cut.at)
+        catalogue = read_catalogue(con, known, at=window.cut.at, texts=run.folder / TEXTS)
     users = targets[USER_ID].unique().tolist()
     lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history)
     matches = match(lists, targets, k=k, items=known.item_index)
-    per_user = pd.concat([metrics.score_matches(matches), list_figures(run, known, matches, at=window.cut.at)], axis=1)
+    beyond = list_figures(matches, catalogue, past_UN=pasts(known, matches.user_ids))
+    shorter = metrics.at_each_k(matches, ks=[size for size in SHORTER if size < k], metrics=[run.recipe.gate.metric])
+    per_user = pd.concat([metrics.score_matches(matches), shorter, beyond], axis=1)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
     files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}

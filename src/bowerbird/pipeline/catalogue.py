@@ -1,6 +1,9 @@
-"""What lists are like beyond being right, in a run: reads what is known of the items, and compares with what is published."""
+"""What figures beyond accuracy have to know: the items' prices, ages and categories, and the lists that are published."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,40 +12,30 @@ from scipy.sparse import csr_array
 
 from bowerbird.columns import CATEGORIES, CREATED_AT, ITEM_ID, PRICE, RANK, TEXT_VECTOR, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions, to_microseconds
-from bowerbird.evaluation import beyond
 from bowerbird.evaluation.beyond import Catalogue
-from bowerbird.evaluation.matching import Matches
 from bowerbird.pipeline.prepare import reading
-from bowerbird.pipeline.run import TEXTS, Run
+from bowerbird.pipeline.run import Run
 from bowerbird.store import published
 from bowerbird.store.tables import relation
 
-
-def list_figures(run: Run, data: Interactions, matches: Matches, *, at: int) -> pd.DataFrame:
-    """Measure the lists of one model on one window, from the events it was fitted on and the catalogue.
-
-    ``matches`` was made with the items of ``data``.
-    """
-    catalogue = read_catalogue(run, data, at=at)
-    past_UN = beyond.pasts(data, matches.user_ids) if catalogue.categories_NG is not None else None
-    return beyond.list_figures(matches, catalogue, past_UN=past_UN)
+if TYPE_CHECKING:
+    import duckdb
 
 
-def read_catalogue(run: Run, data: Interactions, *, at: int) -> Catalogue:
+def read_catalogue(con: duckdb.DuckDBPyConnection, data: Interactions, *, at: int, texts: Path) -> Catalogue:
     """Read what is known of the items of ``data`` at a time (microseconds); columns that no item has are left out.
 
-    Items are alike by their categories; where no item has one, by the vectors of their texts, in a run that made them.
+    Items are alike by their categories; where no item has one, by the vectors in the file ``texts``, if a run has made it.
     """
-    with reading(run) as con:
-        items = con.table("items")
-        facts = items.project(f"{ITEM_ID}, {PRICE}, {CREATED_AT}").df().set_index(ITEM_ID).reindex(data.item_index)
-        categories_NG = _one_hot(items.project(f"{ITEM_ID}, unnest({CATEGORIES}) as category").df().dropna(), data)
+    items = con.table("items")
+    facts = items.project(f"{ITEM_ID}, {PRICE}, {CREATED_AT}").df().set_index(ITEM_ID).reindex(data.item_index)
+    categories_NG = _one_hot(items.project(f"{ITEM_ID}, unnest({CATEGORIES}) as category").df().dropna(), data)
     return Catalogue(
         data.item_weights(),
         ages_N=_ages(facts[CREATED_AT], at),
         prices_N=facts[PRICE].to_numpy(np.float64) if facts[PRICE].notna().any() else None,
         categories_NG=categories_NG,
-        vectors_ND=_text_vectors(run, data) if categories_NG is None else None,
+        vectors_ND=_text_vectors(texts, data) if categories_NG is None else None,
     )
 
 
@@ -65,9 +58,8 @@ def _ages(created: pd.Series[pd.Timestamp], at: int) -> NDArray[np.float64] | No
     return ages_N if is_known.any() else None
 
 
-def _text_vectors(run: Run, data: Interactions) -> NDArray[np.float64] | None:
-    """Return the vectors of the items' texts; [N, D], zeros where an item has none, None where the run made none."""
-    path = run.folder / TEXTS
+def _text_vectors(path: Path, data: Interactions) -> NDArray[np.float64] | None:
+    """Return the vectors of the items' texts; [N, D], zeros where an item has none, None where there are none."""
     if not path.exists():
         return None
     table = pd.read_parquet(path, columns=[ITEM_ID, TEXT_VECTOR]).dropna()
