@@ -69,7 +69,7 @@ def runs_of(ui: Ui, deployment_id: str) -> set[str]:
     return {run["id"] for run in found if not run["auto_scheduled"]}  # type: ignore[attr-defined] # JSON
 
 
-def start(ui: Ui, name: str, **parameters: str) -> str:
+def start(ui: Ui, name: str, **parameters: object) -> str:
     """Start a deployment with Prefect's own command; return the flow run's id."""
     given = [part for key, value in parameters.items() for part in ("--param", f"{key}={json.dumps(value)}")]
     done = subprocess.run(

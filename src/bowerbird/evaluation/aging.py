@@ -128,7 +128,8 @@ def _untold(model: str, oldest: AgePoint) -> str:
     risk = f"a loss of up to {-low:.1%} is not ruled out" if low < 0 else "no loss is in sight"
     return (
         f"{model}: cannot tell that it gets worse within {in_days(oldest.days)}: at that age it is {abs(mean):.1%} {side} a "
-        f"fresh one ({low:+.1%} to {high:+.1%}, {oldest.num_users:,} users), so {risk}. More cut-offs, or more users, would tell."
+        f"fresh one ({low:+.1%} to {high:+.1%}, adjusted p {oldest.adjusted_p:.2g}, {oldest.num_users:,} users), so {risk}. More "
+        "cut-offs, or more users, would tell."
     )
 
 

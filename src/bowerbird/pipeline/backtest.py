@@ -146,8 +146,8 @@ def summarize(run: Run, plan: Plan, cells: Iterable[Cell]) -> dict[str, Any]:  #
     by_label: dict[str, dict[float, list[Scored]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         by_label[cell.label][cell.days].append(cell.scored)
-    ages = {label: _ages(run, by_age) for label, by_age in by_label.items()}
     board = _leaderboard(run, {label: by_age[0.0] for label, by_age in by_label.items()})
+    ages = {one["label"]: _ages(run, by_label[one["label"]]) for one in board}
     told = {label: aging.advice(label, points) for label, points in ages.items() if label != RANDOM}
     content = {
         "run_id": run.run_id,

@@ -59,7 +59,7 @@ def _forest(content: dict[str, Any], word: str) -> Markup:  # Any: JSON
 
 def _curves(content: dict[str, Any]) -> list[dict[str, Any]]:  # Any: JSON
     """Draw the age curve of each model that has one, all on one scale, in the order of the leaderboard."""
-    shown = [one["label"] for one in content["leaderboard"] if any(point["shares"] for point in content["ages"][one["label"]])]
+    shown = [label for label, points in content["ages"].items() if any(point["shares"] for point in points)]
     points = {label: [(one["days"], *one["shares"]) for one in content["ages"][label] if one["shares"]] for label in shown}
     ends = [bound for one in points.values() for _, *bounds in one for bound in bounds]
     found = []
