@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from bowerbird.columns import CATEGORIES
 from bowerbird.condition import Condition
 from bowerbird.errors import RecipeError, did_you_mean
-from bowerbird.recipe_gate import Gate, PolicyFile
+from bowerbird.recipe_gate import Gate, PolicyFile, with_check_files
 from bowerbird.recipe_knowledge import Explanations, Knowledge
 from bowerbird.recipe_rules import Rules
 from bowerbird.recipe_search import Search, is_plain
@@ -321,7 +321,7 @@ def load_recipe(path: Path, *, seed: int | None = None, candidate: str | None = 
         content["seed"] = seed
     if candidate is not None:
         content["candidate"] = candidate
-    return read_recipe(content, where=path.name)
+    return read_recipe(with_check_files(content, where=path), where=path.name)
 
 
 def read_recipe(content: dict[str, Any], *, where: str) -> Recipe:  # Any: what TOML holds

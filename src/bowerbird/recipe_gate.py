@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bowerbird.errors import RecipeError
 from bowerbird.recipe_values import Duration, Section, Share, Text
 
 Metric = Literal["ndcg", "recall", "precision", "mrr", "map", "hit_rate", "r_precision"]
@@ -55,6 +57,38 @@ class OffPolicy(Section):
     """With fewer impressions' worth of evidence an estimate decides nothing."""
 
 
+class Behaviour(Section):
+    """What the behavioural checks ask of the nominee, and what follows where one fails."""
+
+    num_users: Annotated[int, Field(ge=1, le=100_000)] = 500
+    """So many users of the newest test window are drawn for it."""
+    bounds: dict[Text, float] = {}  # noqa: RUF012 - pydantic copies it
+    """Bounds by their names, in place of the checks' own."""
+    severity: dict[Text, Literal["block", "show", "off"]] = {}  # noqa: RUF012 - pydantic copies it
+    """What follows where a check fails, by the check's name, in place of its own."""
+    folder: Text | None = None
+    """Python files with checks of your own, relative to the recipe."""
+    files: dict[Text, str] = {}  # noqa: RUF012 - pydantic copies it
+    """The content of those files; filled in when the recipe is read, so that a changed check is another recipe."""
+
+
+def with_check_files(content: dict[str, Any], *, where: Path) -> dict[str, Any]:  # Any: what TOML holds
+    """Fill in ``gate.behaviour.files`` from the folder that is named beside the recipe ``where``. Raises RecipeError."""
+    gate = content.get("gate")
+    behaviour = gate.get("behaviour") if isinstance(gate, dict) else None
+    folder = behaviour.get("folder") if isinstance(behaviour, dict) else None
+    if not isinstance(folder, str):
+        return content
+    paths = sorted((where.parent / folder).glob("*.py"))
+    if not paths:
+        raise RecipeError(
+            f"recipe {where.name}: gate.behaviour.folder is {folder!r}, and no Python file is there",
+            next_step="name a folder with checks, relative to the recipe",
+        )
+    files = {path.name: path.read_text(encoding="utf-8") for path in paths}
+    return content | {"gate": {**content["gate"], "behaviour": {**content["gate"]["behaviour"], "files": files}}}
+
+
 class Gate(Section):
     """When a candidate may be published."""
 
@@ -78,6 +112,7 @@ class Gate(Section):
     """Further metrics that a change must not make worse."""
     approval: Approval = Approval()
     off_policy: OffPolicy = OffPolicy()
+    behaviour: Behaviour = Behaviour()
 
     @model_validator(mode="after")
     def _band_rises(self) -> Self:

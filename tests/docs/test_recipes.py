@@ -42,6 +42,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[rules.freshness]": recipe_rules.Freshness,
     "[rules.exploration]": recipe_rules.Exploration,
     "[gate]": recipe_gate.Gate,
+    "[gate.behaviour]": recipe_gate.Behaviour,
     "[[gate.guards]]": recipe_gate.Guard,
     "[gate.approval]": recipe_gate.Approval,
     "[gate.off_policy]": recipe_gate.OffPolicy,

@@ -10,7 +10,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bowerbird.evaluation.decision import Decision, Evidence, GuardResult, OffPolicyEstimate, OffPolicyResult, RuleResult
+from bowerbird.evaluation.decision import (
+    CheckResult,
+    Decision,
+    Evidence,
+    GuardResult,
+    OffPolicyEstimate,
+    OffPolicyResult,
+    RuleResult,
+)
 from bowerbird.evaluation.gate import decide
 from bowerbird.evaluation.gate_rules import RULES
 from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
@@ -26,6 +34,10 @@ LITTLE = Difference(0.01, 0.001, 0.019, 0.04, 300, 30, 0.08)
 
 def figure(value):
     return Interval(value, value - 0.01, value + 0.01)
+
+
+def broken(found):
+    return CheckResult(name="full", asked="every list is full", found=found, value=None, passed=False, severity="block")
 
 
 def evidence(**changes):
@@ -94,7 +106,7 @@ def test_first_nominee_worse_than_another_than_the_best_rival_goes_through():
 
 
 def test_first_nominee_with_a_broken_check_is_replaced():
-    decision = decide(evidence(broken_checks=("an empty history gets no list",)), Gate())
+    decision = decide(evidence(behaviour=(broken("an empty history gets no list"),)), Gate())
     assert decision.publish == "cooccurrence"
     assert "an empty history gets no list" in decision.sentence
 
@@ -145,7 +157,7 @@ def test_random_named_by_a_person_is_rejected():
 def test_a_rival_may_be_the_nominee_and_is_not_compared_with_itself():
     decision = decide(evidence(nominee="cooccurrence", differences={"popularity_7d": SAME}), Gate())
     assert decision.publish == "cooccurrence"
-    assert "popularity_7d" in decision.rules[1].found
+    assert "popularity_7d" in decision.rules[2].found
 
 
 def test_first_publication_on_few_users_goes_through_unproven():
@@ -203,7 +215,7 @@ def test_a_change_that_beats_the_champion_but_not_the_best_rival_is_rejected():
 
 
 def test_a_change_with_a_broken_check_or_little_coverage_is_rejected():
-    assert decide(change(broken_checks=("lists are not deterministic",)), Gate()).outcome == "reject"
+    assert decide(change(behaviour=(broken("lists are not deterministic"),)), Gate()).outcome == "reject"
     assert decide(change(), Gate(min_coverage=0.35)).outcome == "reject"
     assert decide(change(coverage={}), Gate(min_coverage=0.35)).outcome == "reject"
     assert decide(change(coverage={}), Gate()).outcome == "promote"
@@ -222,11 +234,11 @@ def test_a_change_on_few_users_is_held_naming_how_many_it_needs():
 
 def test_the_first_rule_that_fails_decides_and_all_are_shown():
     few = Difference(-0.1, -0.2, -0.05, 0.001, 60, 30, 0.2)
-    decision = decide(change(differences={"als": few}, broken_checks=("scores are not finite",)), Gate(min_coverage=0.9))
+    decision = decide(change(differences={"als": few}, behaviour=(broken("scores are not finite"),)), Gate(min_coverage=0.9))
     assert decision.outcome == "reject"
     assert failed(decision) == [
-        "not worse than the champion",
         "behaviour",
+        "not worse than the champion",
         "coverage",
         "better than the champion",
         "enough users",
@@ -242,7 +254,7 @@ def test_confidence_says_how_small_a_p_value_must_be_and_stands_in_the_words():
     assert decide(change(differences={"als": behind}), Gate()).outcome == "reject"
     decision = decide(change(differences={"als": behind}), Gate(confidence=0.99))
     assert decision.outcome == "hold"
-    assert "p < 0.01" in decision.rules[0].asked and "(99 % interval of the difference" in decision.sentence
+    assert "p < 0.01" in decision.rules[1].asked and "(99 % interval of the difference" in decision.sentence
     # (z of 0.995 + z of 0.8 = 3.4174, 3.4174 * 0.12 / 0.01)^2 = 1,682
     short = decide(change(differences={"als": Difference(0.01, 0, 0.02, 0.01, 900, 400, 0.12)}), Gate(confidence=0.99))
     assert "about 1,682 users" in next(rule.to_pass for rule in short.rules if rule.passed is False)
@@ -512,8 +524,8 @@ def any_evidence(draw):
         rivals_minus_random=draw(st.dictionaries(st.sampled_from(["popularity_7d", "cooccurrence"]), differences())),
         own_runs=tuple(draw(st.lists(shares, max_size=7))),
         overlap=draw(st.none() | shares),
-        broken_checks=tuple(draw(st.lists(st.sampled_from(["a", "b"]), max_size=1))),
         guards=tuple(draw(st.lists(guards(), max_size=1))),
+        behaviour=tuple(broken(found) for found in draw(st.lists(st.sampled_from(["a", "b"]), max_size=1))),
     )
 
 
@@ -545,7 +557,7 @@ def test_a_worse_or_broken_nominee_is_never_published(case, policy):
     others = [label for label in (case.champion, case.best_rival) if label is not None and label != case.nominee]
     is_worse = any(case.differences[label].mean < 0 and case.differences[label].p_value < 0.05 for label in others)
     reached = case.coverage.get(case.nominee, 0)
-    assume(is_worse or case.broken_checks or reached < policy.min_coverage)
+    assume(is_worse or case.behaviour or reached < policy.min_coverage)
     assert decide(case, policy).publish != case.nominee
 
 

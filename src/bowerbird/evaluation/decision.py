@@ -102,6 +102,20 @@ class OffPolicyResult(Record):
         return self.main.difference_low <= 0 <= self.main.difference_high
 
 
+class CheckResult(Record):
+    """What one behavioural check asked and found of the nominee."""
+
+    name: str
+    asked: str
+    found: str
+    value: float | None
+    """The figure that is held against the bound, where there is one."""
+    passed: bool | None
+    """None where it cannot be judged on this data."""
+    severity: Literal["block", "show"]
+    """What follows where it fails: the nominee is rejected, or the report says so."""
+
+
 class Evidence(Record):
     """What was measured on the pooled test windows, and what is in production.
 
@@ -129,12 +143,12 @@ class Evidence(Record):
     """The metric of the champion recipe's own earlier runs, oldest first; the last five count."""
     overlap: float | None = None
     """Mean share of a list that it has in common with the published one; None where there is none."""
-    broken_checks: tuple[str, ...] = ()
-    """A sentence for each behavioural check that the nominee's lists broke."""
     guards: tuple[GuardResult, ...] = ()
     """What the policy's further metrics say of a change."""
     off_policy: OffPolicyResult | None = None
     """What logged impressions say about the nominee's lists; None where it was not measured."""
+    behaviour: tuple[CheckResult, ...] = ()
+    """What the behavioural checks found of the nominee's lists on the newest test window; empty: not measured."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:

@@ -60,16 +60,16 @@ def _not_worse(evidence: Evidence, policy: Gate, name: str, other: str | None, m
 
 
 def no_broken_check(evidence: Evidence, policy: Gate) -> RuleResult:
-    broken = evidence.broken_checks
-    return RuleResult(
-        rule=1,
-        name="behaviour",
-        asked="no behavioural check is broken",
-        found="; ".join(broken) if broken else "no behavioural check is broken",
-        passed=not broken,
-        if_failed="reject",
-        to_pass="mend what the checks name" if broken else "",
-    )
+    broken = [one for one in evidence.behaviour if one.passed is False and one.severity == "block"]
+    judged = [one for one in evidence.behaviour if one.passed is not None]
+    result = partial(RuleResult, rule=1, name="behaviour", asked="no behavioural check is broken", if_failed="reject")
+    if not judged:
+        return result(found="no behavioural check was made", passed=None)
+    if not broken:
+        return result(found=f"none of {len(judged)} behavioural checks that block is broken", passed=True)
+    found = "; ".join(f"{one.found} (the check {one.name} asks that {one.asked})" for one in broken)
+    names = " and ".join(f'gate.behaviour.severity.{one.name} = "show"' for one in broken)
+    return result(found=found, passed=False, to_pass=f"mend the model; or, where that is meant to be, set {names}")
 
 
 def off_policy(evidence: Evidence, policy: Gate) -> RuleResult:
@@ -246,9 +246,9 @@ def beats_random(evidence: Evidence, policy: Gate, label: str | None = None) -> 
 
 
 RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
+    no_broken_check,
     not_worse_than_champion,
     not_worse_than_best_rival,
-    no_broken_check,
     off_policy,
     coverage,
     better_than_champion,
@@ -258,4 +258,4 @@ RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
     guarded_metrics,
     beats_random,
 )
-"""In the order in which they decide."""
+"""In the order in which they decide; what is broken comes first, for it says why a figure is low."""

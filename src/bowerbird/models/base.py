@@ -61,6 +61,8 @@ class Model(ABC):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     block_scores: ClassVar[int] = 2**21
     """A block of users has at most so many scores, but for a single user: they stay near the cache, and memory is bounded."""
+    is_personal: ClassVar[bool] = True
+    """Whether lists depend on what a user has done; else the same for everybody, or for everybody of a segment, is no fault."""
     foretells_targets: ClassVar[bool] = False
     """Whether labels of the events tell which of them count as success, where a run knows that."""
 

@@ -40,6 +40,7 @@ class Popularity(Model):
     """The items with the most evidence; users without history get the same list, as ``fallback``."""
 
     name: ClassVar[str] = "popularity"
+    is_personal: ClassVar[bool] = False
     Config: ClassVar[type[ModelConfig]] = PopularityConfig
     config: PopularityConfig
 

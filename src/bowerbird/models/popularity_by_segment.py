@@ -47,6 +47,7 @@ class PopularityBySegment(Model):
     """The items with the most evidence among users of a kind. S segments, N items, B users of a block."""
 
     name: ClassVar[str] = "popularity_by_segment"
+    is_personal: ClassVar[bool] = False
     Config: ClassVar[type[ModelConfig]] = PopularityBySegmentConfig
     config: PopularityBySegmentConfig
 

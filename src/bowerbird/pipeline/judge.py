@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import RANK
 from bowerbird.evaluation import calibration, gate, metrics, statistics
 from bowerbird.evaluation.beyond import AGREEMENT, MEANINGS
-from bowerbird.evaluation.decision import RANDOM, Decision, Evidence, GuardResult, RuleResult
+from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidence, GuardResult, RuleResult
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.pipeline.behaviour import check_behaviour
 from bowerbird.pipeline.catalogue import published_lists
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
@@ -181,6 +182,7 @@ def evaluate(
         "guards": [one.model_dump() for one in measure_guards(recipe.gate, users, nominee=own, champion=champion, seed=seed)],
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
+        "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee)],
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
     }
     write_json(run.folder / EVALUATION, content)
@@ -232,6 +234,7 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         rivals_minus_random={label: Difference(**one) for label, one in evaluation["rivals_minus_random"].items()},
         own_runs=tuple(evaluation["own_runs"]),
         guards=tuple(GuardResult(**one) for one in evaluation["guards"]),
+        behaviour=tuple(CheckResult(**one) for one in evaluation["behaviour"]),
     )
     decision = gate.decide(evidence, run.recipe.gate)
     among = entrants(run.recipe, nominee, leader)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 import bowerbird
 from bowerbird.errors import UserError
 from bowerbird.recipe import Recipe, read_recipe
+from bowerbird.recipe_gate import Behaviour
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
 from bowerbird.store.runs import RECIPE, new_run_id, read_json, write_json
@@ -65,10 +66,15 @@ class Run(BaseModel):
 def open_run(home: Home, recipe: Recipe, source: Path | None) -> Run:
     """Give a new run its id and its folder, with the resolved recipe in it; the caller holds the lock.
 
-    Raises UserError for a recipe that asks a language model where the settings name no endpoint.
+    Raises UserError for a recipe that asks a language model where the settings name no endpoint, and RecipeError for
+    behavioural checks that there are none of or that do not load.
     """
     if recipe.asks_language_model and Settings().llm_url is None:
         raise UserError("the recipe asks a language model, and no endpoint is set", next_step="set BOWERBIRD_LLM_URL")
+    if recipe.gate.behaviour != Behaviour():
+        from bowerbird.evaluation.behaviour.known import checks_for
+
+        checks_for(recipe.gate.behaviour)  # told before anything is read
     home.create_tables(retention_days=Settings().retention_days)
     run = Run(run_id=new_run_id(datetime.now(UTC)), home_path=home.path, source=source)
     write_json(run.folder / RECIPE, recipe.dump())
