@@ -109,6 +109,11 @@ def test_what_is_broken_is_said_in_words():
     )
 
 
+def test_a_model_without_nine_tenths_of_the_log_is_found_too():
+    part = fitted(Cooccurrence, LOG.select(np.arange(len(LOG)) % 10 == 0))
+    assert reach.knows_the_log.function(context(part)).value == 0.1
+
+
 def test_a_model_that_holds_the_log_and_reads_a_tenth_of_it_is_left_to_the_comparison_with_rivals():
     assert "knows_the_log" not in broken(judged(HiddenTenth))
 

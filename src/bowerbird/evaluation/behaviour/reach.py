@@ -19,9 +19,9 @@ from bowerbird.models.base import FALLBACK
 def knows_the_log(context: Context, *, min_known: float = 0.99) -> Finding:
     """The model was fitted on all events before the window.
 
-    events that the model was fitted on / events before the window.
+    events with a weight above 0 that the model holds / such events before the window.
     """
-    known, all_events = len(context.model.data), len(context.histories)
+    known, all_events = len(context.model.data.evidence()), len(context.histories.evidence())
     share = known / max(all_events, 1)
     found = f"it was trained on {known:,} of the {all_events:,} events before the window ({share:.0%})"
     asked = f"it was trained on at least {min_known:.0%} of the events before the window"
