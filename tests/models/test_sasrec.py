@@ -152,6 +152,17 @@ def test_an_update_learns_new_items_and_keeps_the_old_ones() -> None:
     assert next_items(model, [2, 3, 4])[0] == 5
 
 
+def test_one_update_after_another_goes_through_a_folder_of_checkpoints(tmp_path: Path) -> None:
+    model, plain = fit(circle(), num_epochs=5), fit(circle(), num_epochs=5)
+    model.checkpoints = tmp_path
+    for day in (100, 200):
+        late = pd.DataFrame({"user_id": [f"late{day}"] * 3, "item_id": [3, 4, 5], "timestamp": range(day, day + 3)})
+        for one in (model, plain):
+            one.update(Interactions.from_frame(late))
+    assert next_items(model, [2, 3]) == next_items(plain, [2, 3])
+    assert not list(tmp_path.glob("update*")), "a finished update leaves nothing that the next would stumble over"
+
+
 def test_event_types_keep_their_meaning_when_an_update_brings_another() -> None:
     frame = circle().assign(event=lambda frame: np.where(frame["timestamp"] % 2, "view", "buy"))
     model = fit(frame, num_epochs=5)

@@ -45,6 +45,7 @@ from bowerbird.training.validation import hold_out, hold_out_by_time, last_state
 from bowerbird.training.workers import Workers
 
 NUM_VALIDATIONS = 40
+UPDATE_CHECKPOINT = "update.safetensors"
 UPDATE_SHARE, UPDATE_RATE = 0.05, 0.3  # of the targets of a full training, and of its learning rate
 
 logger = logging.getLogger(__name__)
@@ -151,6 +152,8 @@ class SequentialModel(Model):
             self._rehearsal(sequences, is_new_U), self._settings, 1, start=(trained, torch.from_numpy(places))
         )
         self._trained = _for_inference(network)
+        if self.checkpoints is not None:  # it is done, and the next update is another training
+            (self.checkpoints / UPDATE_CHECKPOINT).unlink(missing_ok=True)
         return self
 
     def _rehearsal(self, sequences: Sequences, is_new_U: NDArray[np.bool_]) -> Sequences:
@@ -222,8 +225,8 @@ class SequentialModel(Model):
         if start is not None:
             network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
-        name = "update" if start is not None else "training" if validate is None else "epochs"
-        checkpoint = self._checkpoint(network, sequences, plan, generator, name=name)
+        file = UPDATE_CHECKPOINT if start is not None else f"{'training' if validate is None else 'epochs'}.safetensors"
+        checkpoint = self._checkpoint(network, sequences, plan, generator, file=file)
         return train(
             network,
             batches,
@@ -236,7 +239,7 @@ class SequentialModel(Model):
         )
 
     def _checkpoint(
-        self, network: SequenceNetwork, sequences: Sequences, plan: Plan, generator: torch.Generator, *, name: str
+        self, network: SequenceNetwork, sequences: Sequences, plan: Plan, generator: torch.Generator, *, file: str
     ) -> Checkpoint | None:
         """Return where a training is kept; what it means is all that it depends on, the weights it begins with included."""
         if self.checkpoints is None:
@@ -246,7 +249,7 @@ class SequentialModel(Model):
         columns += [value.numpy() for value in (*network.state_dict().values(), *network.buffers())]
         for column in columns:
             meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
-        return Checkpoint(self.checkpoints / f"{name}.safetensors", meaning=meaning.hexdigest(), generator=generator)
+        return Checkpoint(self.checkpoints / file, meaning=meaning.hexdigest(), generator=generator)
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn
