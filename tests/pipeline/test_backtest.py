@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +203,11 @@ def test_a_later_run_counts_the_backtest_among_the_uses_of_its_windows(
     used = judge._window_use(moved.model_copy(update={"run_id": "29990101-000000-aaaaaa"}), measured[1].test[0], ())
 
     assert used["used_by"] == [moved.run_id, "29990101-000000-aaaaaa"]
+
+
+def test_two_that_need_the_same_fit_make_it_once(measured: tuple[Run, Plan, list[Cell]], moved: Run) -> None:
+    spec = Spec(label="item_knn", name="item_knn")
+    with ThreadPoolExecutor(2) as pool:
+        fits = list(pool.map(lambda _: prove.fit(moved, spec, measured[1].test[0].cut), range(2)))
+
+    assert sorted(fitted.run_id is None for fitted in fits) == [False, True]

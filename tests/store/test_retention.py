@@ -135,15 +135,24 @@ def test_old_runs_keep_their_words_and_held_young_and_published_ones_keep_all(ho
     assert all(len(names(folder)) == 4 for folder in (young, held, shown_run))
 
 
-def test_old_fits_and_results_go(home: Home) -> None:
-    for kind in ("models", "results"):
+def test_old_fits_scores_and_results_go(home: Home) -> None:
+    for kind in ("models", "scores", "results"):
         for age in (KEPT - 1, KEPT + 1):
             entry = home.cache / kind / str(age)
-            entry.mkdir(parents=True) if kind == "models" else entry.parent.mkdir(parents=True, exist_ok=True)
-            (entry / "weights" if kind == "models" else entry).write_text("x")
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            if kind != "results":
+                entry.mkdir()
+            (entry if kind == "results" else entry / "weights").write_text("x")
             age_file(entry, age)
-    assert tidy(home, retention_days=KEPT) == Tidied(0, 0, 2)
-    assert names(home.cache / "models") == names(home.cache / "results") == {str(KEPT - 1)}
+    assert tidy(home, retention_days=KEPT) == Tidied(0, 0, 3)
+    assert all(names(home.cache / kind) == {str(KEPT - 1)} for kind in ("models", "scores", "results"))
+
+
+def test_the_page_of_an_old_backtest_stays(home: Home) -> None:
+    folder = write_run(home, OLD_RUN, "backtested")
+    (folder / "report.html").rename(folder / "backtest.html")
+    tidy(home, retention_days=KEPT)
+    assert names(folder) == {"outcome.json", "backtest.html"}
 
 
 def test_empty_home_has_nothing_to_delete(tmp_path: Path) -> None:

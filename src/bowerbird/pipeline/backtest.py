@@ -8,8 +8,9 @@ that was killed, or that is asked for one more model, makes only what is missing
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -20,6 +21,7 @@ from bowerbird.evaluation import aging, protocol, statistics
 from bowerbird.evaluation.decision import RANDOM
 from bowerbird.evaluation.wording import METRIC_NAMES
 from bowerbird.models import known_models, load_model
+from bowerbird.models.base import Model
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.judge import figures, metric_name, pooled
 from bowerbird.pipeline.prepare import PLAN, Cut, Plan, Window, load_cut, load_targets, require_target, whole_log
@@ -109,7 +111,8 @@ def measure(run: Run, plan: Plan, spec: Spec, window: Window) -> list[Cell]:
     """Fit a model at a window's start; score it there and on the windows one, two, four and so on steps later."""
     place = plan.test.index(window)
     later = [plan.test[place - steps] for steps in _steps(place)]
-    return [_cell(run, spec, window.cut, one) for one in later]
+    model = cache(lambda: load_model(prove.fit(run, spec, window.cut).folder))  # not even loaded where all is known
+    return [_cell(run, spec, window.cut, one, model) for one in later]
 
 
 def _steps(most: int) -> list[int]:
@@ -117,16 +120,15 @@ def _steps(most: int) -> list[int]:
     return [0, *(2**power for power in range(most.bit_length()))]
 
 
-def _cell(run: Run, spec: Spec, cut: Cut, window: Window) -> Cell:
+def _cell(run: Run, spec: Spec, cut: Cut, window: Window, model: Callable[[], Model]) -> Cell:
     """Score a model on a window, or find where the same score was made before."""
     key = score_key(run, spec, cut, window)
     folder = run.home.cache / "scores" / key
     with prove.alone(run, key):
         if not (folder / SCORED).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            model = load_model(prove.fit(run, spec, cut).folder)
             history = None if cut == window.cut else load_cut(run, window.cut)[0]
-            made = prove.score_lists(run, model, window, label=spec.name, folder=folder, history=history)
+            made = prove.score_lists(run, model(), window, label=spec.name, folder=folder, history=history)
             write_json(folder / SCORED, made.model_dump(mode="json"))
         made = Scored.model_validate(read_json(folder / SCORED))
     here = {"lists": folder / made.lists.name, "users": folder / made.users.name}  # the home may have been moved
