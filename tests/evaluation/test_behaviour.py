@@ -345,6 +345,11 @@ def test_a_file_that_holds_no_check_says_where_it_is_wrong(text, said):
         checks_for(Behaviour(files={"own.py": text}))
 
 
+def test_a_folder_whose_files_nobody_has_read_is_no_folder_without_checks():
+    with pytest.raises(RecipeError, match="its files have not been read"):
+        checks_for(Behaviour(folder="checks"))
+
+
 def test_names_that_there_are_none_of_are_refused():
     with pytest.raises(RecipeError, match=r"gate.behaviour.bounds names 'max_ginni'.*did you mean 'max_gini'"):
         checks_for(Behaviour(bounds={"max_ginni": 0.5}))

@@ -15,6 +15,9 @@ BUILT_IN: tuple[Check, ...] = tuple(checks_of(lists, histories, reach, misses, r
 
 def checks_for(policy: Behaviour) -> list[Check]:
     """Return all checks. Raises RecipeError for a file that does not load, and for a bound or a check that there is none of."""
+    if policy.folder is not None and not policy.files:
+        said = f"gate.behaviour.folder is {policy.folder!r}, and its files have not been read"
+        raise RecipeError(said, next_step="read the recipe from its file, with load_recipe")
     checks = [*BUILT_IN, *(one for name, text in policy.files.items() for one in _own(name, text))]
     require_names(checks, bounds=policy.bounds, severity=policy.severity)
     return checks
