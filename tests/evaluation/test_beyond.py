@@ -148,8 +148,8 @@ def slowly(listed, marks, prices, past, weights):
     }
 
 
-def test_every_figure_has_its_meaning():
+def test_figures_come_in_the_order_in_which_they_are_shown():
     past = history(("ann", "a", 1.0))
     catalogue = Catalogue(WEIGHTS, ages_N=WEIGHTS, prices_N=WEIGHTS, categories_NG=GENRES)
     found = figures({"ann": "ab"}, {"ann": "a"}, catalogue, past=past)
-    assert [*found.columns, beyond.AGREEMENT] == list(beyond.MEANINGS)
+    assert [*found.columns, beyond.AGREEMENT] == list(beyond.FIGURES)

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from bowerbird.data.interactions import Interactions
-from bowerbird.evaluation.beyond import MEANINGS
+from bowerbird.evaluation.beyond import FIGURES
+from bowerbird.evaluation.metrics import METRICS as ACCURACY
 from bowerbird.pipeline.catalogue import read_catalogue
 from bowerbird.pipeline.whole import run_all
+from bowerbird.report.page import METRICS
 from bowerbird.store.runs import read_json
 from bowerbird.warehouse.connection import connect
 from tests.conftest import NUM_ITEMS, shop_recipe, write_log
@@ -20,6 +22,10 @@ FROM_EVENTS = ["average_popularity", "novelty", "serendipity"]
 
 def evaluation(home, outcome):
     return read_json(home.runs / outcome["run_id"] / "evaluation.json")["models"]
+
+
+def test_every_figure_is_explained_on_the_page():
+    assert {*FIGURES, *ACCURACY} <= set(METRICS)
 
 
 def test_a_catalogue_of_titles_tells_what_events_tell(home, source):
@@ -41,7 +47,7 @@ def test_categories_prices_and_dates_are_measured_and_the_next_run_is_held_again
         update={"source": recipe.source.model_copy(update={"items": recipe.source.items.model_copy(update={"columns": columns})})}
     )
     models = evaluation(home, run_all(home, recipe, source))
-    told = [name for name in MEANINGS if name != "rank_biased_overlap"]
+    told = [name for name in FIGURES if name != "rank_biased_overlap"]
     for one in models.values():
         assert list(one["beyond"]) == told
         assert all(low <= value <= high for value, low, high in one["beyond"].values())

@@ -206,6 +206,7 @@ def _model(name: str, roles: tuple[Role, ...], ndcg: float, repeat: float, novel
         ),
         repeat=metric("ndcg", repeat, 0.0132),
         novel=metric("ndcg", novel, 0.0044),
+        beyond={"age_days": Metric(name="age_days", value=210.5, low=205.0, high=216.1)},
     )
 
 

@@ -97,6 +97,14 @@ def test_every_outcome_has_its_headline(outcome: str) -> None:
     assert "So it is." in page
 
 
+def test_what_lists_are_like_is_told_where_it_was_measured() -> None:
+    page = render_report(full())
+    assert "What the lists are like" in page and "Age in days" in page
+    assert '<td class="number">210.5<span class="range">205.0 to 216.1</span></td>' in page
+    assert "how long ago the listed items came" in page
+    assert "What the lists are like" not in render_report(least())
+
+
 def test_sum_of_rows_is_shown() -> None:
     page = render_report(full())
     assert "<b>152,431</b> read = <b>148,225</b> accepted + <b>1,622</b> quarantined + <b>2,584</b> duplicates" in page

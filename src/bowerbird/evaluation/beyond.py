@@ -24,16 +24,16 @@ from bowerbird.ranking.diversity import SMOOTHING
 Values = NDArray[np.float64]
 Vectors: TypeAlias = "csr_array | Values"
 AGREEMENT = "rank_biased_overlap"
-MEANINGS = {
-    "average_popularity": "share of all events that a listed item has, on average",
-    "novelty": "how rare the listed items are, in bits",
-    "serendipity": "share of places with a right item that is none of the most popular",
-    "intra_list_diversity": "how unlike each other the items of a list are; 0 all alike, 1 nothing in common",
-    "miscalibration": "how far a list's categories are from those of the user's past, in nats; 0 is the same mix",
-    "age_days": "age of the listed items, in days",
-    "price_spread": "standard deviation of the prices in a list, over their mean",
-    AGREEMENT: "how far lists agree with those that are published, early places first",
-}
+FIGURES = (
+    "average_popularity",
+    "novelty",
+    "serendipity",
+    "intra_list_diversity",
+    "miscalibration",
+    "age_days",
+    "price_spread",
+    AGREEMENT,
+)
 """The figures by name, in the order in which they are shown."""
 TINY = np.finfo(np.float64).tiny
 CELLS = 1 << 20
@@ -103,7 +103,7 @@ def list_figures(matches: Matches, catalogue: Catalogue, *, past_UN: csr_array |
     Returns
     -------
     DataFrame
-        One row for each user with targets, index ``user_id``, columns named as in ``MEANINGS``; NaN where a list has no item of
+        One row for each user with targets, index ``user_id``, columns named as in ``FIGURES``; NaN where a list has no item of
         which the thing is known.
     """
     widths = [vectors.shape[1] for vectors in (catalogue.directions_NG, catalogue.shares_NG) if vectors is not None]
@@ -114,7 +114,7 @@ def list_figures(matches: Matches, catalogue: Catalogue, *, past_UN: csr_array |
         blocks.append(_block(matches.table_UK[block], catalogue, None if past_UN is None else past_UN[block]))
     found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     found["serendipity"] = serendipity(matches, catalogue.weights_N)
-    return pd.DataFrame({name: found[name] for name in MEANINGS if name in found}, index=matches.user_ids)
+    return pd.DataFrame({name: found[name] for name in FIGURES if name in found}, index=matches.user_ids)
 
 
 def pasts(data: Interactions, user_ids: pd.Index[Any]) -> csr_array:  # Any: ids are texts or whole numbers

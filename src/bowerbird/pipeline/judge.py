@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import RANK
 from bowerbird.evaluation import calibration, gate, metrics, statistics
-from bowerbird.evaluation.beyond import AGREEMENT, MEANINGS
+from bowerbird.evaluation.beyond import AGREEMENT, FIGURES
 from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidence, GuardResult, RuleResult
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
@@ -54,7 +54,7 @@ class Figures(BaseModel):
     shorter: dict[str, tuple[float, float, float]] = {}
     """The gate's metric for fewer places of the same lists, as in ``ndcg@5``."""
     beyond: dict[str, tuple[float, float, float]] = {}
-    """What the lists are like, named as in ``evaluation.beyond.MEANINGS``; what the catalogue does not tell is missing."""
+    """What the lists are like, named as in ``evaluation.beyond.FIGURES``; what the catalogue does not tell is missing."""
     coverage: float
     novelty: float
     gini: float
@@ -129,10 +129,10 @@ def figures(scored: Sequence[Scored], *, shown: pd.DataFrame | None = None, leve
     if shown is not None:
         users[AGREEMENT] = metrics.rank_biased_overlap(pd.read_parquet(scored[0].lists), shown, k=int(shown[RANK].max()))
     shorter = [name for name in map(str, users) if "@" in name]
-    names = [name for name in (*metrics.METRICS, *SIDES, *MEANINGS, *shorter) if name in users]
+    names = [name for name in (*metrics.METRICS, *SIDES, *FIGURES, *shorter) if name in users]
     intervals = statistics.intervals(users[names], level=level, seed=seed)
     found = {name: (one.value, one.low, one.high) for name, one in intervals.items()}
-    beyond = {name: found[name] for name in MEANINGS if name in found}
+    beyond = {name: found[name] for name in FIGURES if name in found}
     return Figures(
         label=scored[0].label,
         metrics={name: found[name] for name in metrics.METRICS},

@@ -245,7 +245,12 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
         shown = [
             report.Metric(name=name, k=int(k), value=v, low=lo, high=hi) for name in names for v, lo, hi in [one["metrics"][name]]
         ]
-        shown += [report.Metric(name=name, k=int(k), value=one[name]) for name in ("coverage", "novelty", "gini")]
+        beyond = {
+            name: report.Metric(name=name, value=value, low=low, high=high)
+            for name, (value, low, high) in one.get("beyond", {}).items()
+        }
+        lone = [report.Metric(name=name, k=int(k), value=one[name]) for name in ("coverage", "novelty", "gini")]
+        shown += [metric for metric in lone if metric.name not in beyond]
         sides = {
             side: report.Metric(name=primary, k=int(k), value=bounds[0], low=bounds[1], high=bounds[2]) if bounds else None
             for side, bounds in one["sides"].items()
@@ -259,6 +264,7 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
                 metrics=tuple(shown),
                 repeat=sides["repeat"],
                 novel=sides["novel"],
+                beyond=beyond,
             )
         )
     results.sort(key=lambda result: -result.metrics[0].value)

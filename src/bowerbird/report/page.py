@@ -21,9 +21,18 @@ METRICS = {
     "mrr": ("MRR", "1 divided by the place of the first right item"),
     "map": ("MAP", "the precision at each right item, averaged"),
     "hit_rate": ("Hit rate", "the share of users whose list holds at least one right item"),
+    "precision": ("Precision", "the share of the list's places that hold a right item"),
+    "r_precision": ("R-precision", "the share of right items among as many first places as the user has right items"),
     "coverage": ("Coverage", "the share of the catalogue that the lists reach"),
     "novelty": ("Novelty", "how rare the listed items are, in bits"),
     "gini": ("Gini", "how unevenly the lists use the catalogue; 0 is even, 1 is one item for all"),
+    "average_popularity": ("Popularity", "the share of all events that a listed item has, on average"),
+    "serendipity": ("Serendipity", "the share of places with a right item that is none of the most popular"),
+    "intra_list_diversity": ("Diversity", "how unlike the items of one list are; 0 is all alike, 1 is nothing in common"),
+    "miscalibration": ("Miscalibration", "how far the mix of categories is from that of the user's past; 0 is the same mix"),
+    "age_days": ("Age in days", "how long ago the listed items came, on average"),
+    "price_spread": ("Price spread", "the standard deviation of a list's prices over their mean"),
+    "rank_biased_overlap": ("Agreement", "how far the lists agree with those published, early places first; 1 is the same lists"),
 }
 OUTCOMES = {
     "published": ("Published", "good", "✓"),
@@ -153,7 +162,9 @@ def _sections(content: ReportContent) -> list[tuple[str, str]]:
 
 def _metric_words(evaluations: tuple[Evaluation, ...]) -> list[tuple[str, str]]:
     """Explain each metric that the page shows, in the order shown."""
-    shown = {metric.name: metric_name(metric) for e in evaluations for result in e.results for metric in result.metrics}
+    results = [result for evaluation in evaluations for result in evaluation.results]
+    metrics = [metric for result in results for metric in (*result.metrics, *result.beyond.values())]
+    shown = {metric.name: metric_name(metric) for metric in metrics}
     return [(word, METRICS[name][1]) for name, word in shown.items() if name in METRICS]
 
 
