@@ -13,7 +13,7 @@ from tests.report.test_browser import SIZES, visit
 from tests.report.test_browser import browser as browser
 
 POISON = "<img src=x onerror=alert(1)>"
-METRICS = ("ndcg", "recall", "mrr", "map", "hit_rate")
+METRICS = ("ndcg", "recall", "precision", "mrr", "map", "hit_rate", "r_precision", "one of a later version")
 
 
 def point(days: float, share: float, *, is_worse: bool = False) -> dict[str, Any]:
@@ -67,6 +67,12 @@ def test_curves_are_drawn_for_models_that_have_one_and_told_in_words() -> None:
     assert page.count("not surely") == 1 and "worse</span>" in page
     alone = content(ages={"a model with a long name": [], "random": []})
     assert render_page(alone).count("<svg") == 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_may_be_the_gates(metric: str) -> None:
+    page = render_page(content(metric=f"{metric}@3"))
+    assert "@3 with 95 % intervals; the band marks the first" in page and page.count("@3") > 8
 
 
 @pytest.mark.slow

@@ -25,13 +25,13 @@ def write_page(content: dict[str, Any], path: Path) -> None:  # Any: JSON
 def render_page(content: dict[str, Any]) -> str:  # Any: JSON
     """Return the page; all that comes from data is escaped."""
     name, k = content["metric"].split("@")
-    words = {key: f"{METRICS[key][0]}@{k}" for key in content["leaderboard"][0]["metrics"] if key in METRICS}
+    words = {key: f"{METRICS.get(key, (key,))[0]}@{k}" for key in content["leaderboard"][0]["metrics"]}
     return _template().render(
         content=content,
         primary=name,
         level=f"{100 * content['confidence']:g} %",
         words=words,
-        meanings={words[key]: METRICS[key][1] for key in words},
+        meanings={words[key]: METRICS[key][1] for key in words if key in METRICS},
         board=_forest(content, words[name]),
         curves=_curves(content),
     )
