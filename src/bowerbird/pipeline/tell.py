@@ -26,7 +26,7 @@ from bowerbird.report.reach import measure_reach
 from bowerbird.report.words import check_in_words, slice_in_words
 from bowerbird.sources.intake import IngestReport
 from bowerbird.store.published import current, history
-from bowerbird.store.runs import DECISION, MANIFEST, OUTCOME, read_json, write_json
+from bowerbird.store.runs import CONTENT, DECISION, MANIFEST, OUTCOME, REPORT, read_json, write_json
 
 DRIFT = "drift.json"
 SIMULATED = "The data is simulated: no person, item or event in it is real."
@@ -63,10 +63,12 @@ def finish(
     version = read_json(run.folder / MANIFEST)["champion_version"] if prepared else None
     examples, changes = pick_examples(run, prepared, version) if prepared else ((), None)
     told["example_user"] = examples[0].user_id if examples else None
-    path = run.folder / "report.html"
+    path = run.folder / REPORT
     content = _content(run, told, evaluation, plan, prepared)
     beside = {"view": seen, "examples": examples, "changes": changes, "drift": _drift(run, version)}
-    write_report(content.model_copy(update=beside), path)
+    content = content.model_copy(update=beside)
+    write_json(run.folder / CONTENT, content.model_dump(mode="json"))
+    write_report(content, path)
     told["report"] = str(path)
     write_json(run.folder / OUTCOME, told)
     return told

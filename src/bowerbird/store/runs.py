@@ -18,6 +18,9 @@ DECISION = "gate.json"
 BACKTEST = "backtest.json"
 MANIFEST = "manifest.json"
 OUTCOME = "outcome.json"
+REPORT = "report.html"
+CONTENT = "report.json"
+"""What the report of a run tells, from which its page can be written anew."""
 
 
 def new_run_id(now: datetime) -> str:
