@@ -34,13 +34,22 @@ def test_a_page_that_waited_says_who_published_it_and_why(folder: Path) -> None:
     assert "</span>Published</h1>" in page
     assert "It was published by Ada &lt;3. The gate had said: The new recipe looks a little better" in page
     assert "<b>Ada &lt;3 approved it</b> on 2026-03-03 10:00 UTC. Reason:" in page and "odd lists" in page
-    assert "waits for a person" not in page
+    assert "waits for an answer" not in page
     assert "version 8" in page
 
 
 def test_a_page_that_waited_says_who_closed_it(folder: Path) -> None:
     page = answered(folder, accepted=False)
     assert "</span>Rejected</h1>" in page and "<b>Ada &lt;3 rejected it</b>" in page and "Readers see" not in page
+
+
+def test_a_deadline_is_no_person(folder: Path) -> None:
+    answer = {"accepted": False, "by": "the deadline", "reason": "nobody answered within 3d", "at": None, "kind": "deadline"}
+    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"answer": answer})
+    write_json(folder / OUTCOME, {"outcome": "rejected", "version": None})
+    tell_answer(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Nobody answered in time, so it was closed" in page and "nobody answered within 3d" in page
 
 
 def test_an_older_run_keeps_its_page(tmp_path: Path) -> None:

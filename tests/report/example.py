@@ -94,7 +94,7 @@ def held() -> ReportContent:
             ),
             "decision": (rules[0], failed, *rules[2:]),
             "view": _view().model_copy(update={"off_policy": OffPolicy(applicable=False, reason="no exploration was logged.")}),
-            "answer": Answer(deadline=NOW + timedelta(days=3), without_answer="the old lists stay"),
+            "answer": Answer(approvers=("Ada", "Grace"), deadline=NOW + timedelta(days=3), without_answer="the old lists stay"),
             "published": None,
         }
     )

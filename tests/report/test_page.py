@@ -154,7 +154,7 @@ def test_what_was_not_measured_has_no_heading() -> None:
 
 def test_a_held_run_says_until_when_it_waits_and_what_it_takes_to_pass() -> None:
     page = render_report(held())
-    assert "waits for a person's answer until 2026-03-04 22:15 UTC" in page
+    assert "waits for an answer of Ada or Grace until 2026-03-04 22:15 UTC" in page
     assert "about 4,120 users would be needed" in page
     assert "Not applicable: no exploration was logged." in page
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.errors import PublishConflictError, UserError, did_you_mean
+from bowerbird.pipeline.answered import tell_answer
 from bowerbird.pipeline.run import LISTS, SIMILAR
 from bowerbird.recipe_gate import Approval
 from bowerbird.recipe_values import write_duration
@@ -55,7 +56,7 @@ class Waiting(BaseModel):
 
 def instructions(home: Home, run_id: str) -> str:
     """Return as Markdown how a run that has just been held is answered."""
-    held = _waiting(home.runs / run_id)
+    held = waiting_of(home.runs / run_id)
     return (
         f"{held.sentence(published.current(home))} Run the deployment **approve** with run_id `{run_id}`, or on the command line "
         f"`bowerbird approve {run_id} --by NAME --reason TEXT`, with `--reject` to close it."
@@ -65,7 +66,7 @@ def instructions(home: Home, run_id: str) -> str:
 def waiting(home: Home) -> list[Waiting]:
     """Return the held runs that have not been answered, oldest first."""
     folders = [home.runs / run_id for run_id in list_runs(home.runs)]
-    return [_waiting(folder) for folder in folders if _outcome(folder)["outcome"] == "held" and (folder / MANIFEST).exists()]
+    return [waiting_of(folder) for folder in folders if _outcome(folder)["outcome"] == "held" and (folder / MANIFEST).exists()]
 
 
 def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, force: bool = False) -> dict[str, Any]:  # Any: JSON
@@ -86,7 +87,7 @@ def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, forc
     folder = run_folder(home.runs, run_id)
     outcome = _outcome(folder)
     _require_answerable(outcome, run_id, force=force)
-    held = _waiting(folder)
+    held = waiting_of(folder)
     _require_approver(by, held)
     if outcome["outcome"] == "held" and held.is_overdue:
         closed = _decide(home, held)
@@ -140,6 +141,7 @@ def _carry_out(home: Home, held: Waiting, *, accept: bool, by: str, reason: str,
             raise
     closed = _outcome(folder) | {"outcome": "published" if accept else "rejected", "version": version, "answer": answer}
     write_json(folder / OUTCOME, closed)
+    tell_answer(folder)
     return closed
 
 
@@ -148,7 +150,7 @@ def _outcome(folder: Path) -> dict[str, Any]:  # Any: JSON
     return found
 
 
-def _waiting(folder: Path) -> Waiting:
+def waiting_of(folder: Path) -> Waiting:
     """Read what a run's manifest says of its answer; a run of an older version has no deadline, and anybody may answer."""
     manifest = read_json(folder / MANIFEST)
     asked = Approval.model_validate(manifest["recipe"]["gate"].get("approval", {}))

@@ -12,6 +12,7 @@ import pandas as pd
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
 from bowerbird.models import check_config
 from bowerbird.pipeline import drift, view
+from bowerbird.pipeline.approval import waiting_of
 from bowerbird.pipeline.examples import pick_examples
 from bowerbird.pipeline.judge import EVALUATION, SELECTION
 from bowerbird.pipeline.prepare import Plan, reading
@@ -20,7 +21,7 @@ from bowerbird.pipeline.run import Run, code_commit, environment, semantic_ids_r
 from bowerbird.pipeline.semantic_ids import in_words
 from bowerbird.pipeline.session import ingest_report, outcome_of
 from bowerbird.report import content as report
-from bowerbird.report.content_decision import DecisionView, Drift
+from bowerbird.report.content_decision import Answer, DecisionView, Drift
 from bowerbird.report.page import write_report
 from bowerbird.report.reach import measure_reach
 from bowerbird.report.words import check_in_words, slice_in_words
@@ -66,7 +67,7 @@ def finish(
     path = run.folder / REPORT
     content = _content(run, told, evaluation, plan, prepared)
     beside = {"view": seen, "examples": examples, "changes": changes, "drift": _drift(run, version)}
-    content = content.model_copy(update=beside)
+    content = content.model_copy(update=beside | {"answer": _awaited(run) if outcome == "held" else None})
     write_json(run.folder / CONTENT, content.model_dump(mode="json"))
     write_report(content, path)
     told["report"] = str(path)
@@ -100,6 +101,13 @@ def _findings(seen: DecisionView) -> dict[str, Any]:  # Any: JSON
         "worst_slice": slice_in_words(worst, seen.metric) if worst else None,
         "broken_checks": [check_in_words(check) for check in seen.broken],
     }
+
+
+def _awaited(run: Run) -> Answer:
+    """Say until when an answer is awaited, of whom, and what comes without one."""
+    held = waiting_of(run.folder)
+    then = {"publish": "it is published", "reject": "it is closed"}[held.asked.on_deadline] if held.until else ""
+    return Answer(approvers=held.asked.approvers, deadline=held.until, without_answer=then)
 
 
 def _drift(run: Run, version: int | None) -> Drift | None:

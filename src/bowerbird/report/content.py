@@ -118,7 +118,7 @@ class ModelResult(Record):
     """The primary metric over targets that the user had before."""
     novel: Metric | None = None
     """The primary metric over targets that are new to the user."""
-    beyond: dict[str, Metric] = {}  # noqa: RUF012 - pydantic copies it
+    beyond: dict[str, Metric] = Field(default_factory=dict)
     """What the lists are like, by the figure's name; what is not known of the items is missing."""
 
 

@@ -116,6 +116,9 @@ class Answer(Record):
     reason: str = ""
     at: datetime | None = None
     kind: str = ""
+    """``approve``, ``force``, or ``deadline`` where nobody answered in time."""
+    approvers: tuple[str, ...] = ()
+    """Who may answer; anybody where empty."""
     deadline: datetime | None = None
     without_answer: str = ""
     """What happens at the deadline where nobody answers."""
