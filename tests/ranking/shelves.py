@@ -50,6 +50,7 @@ def made(
     items: pd.DataFrame = ITEMS,
     seed: int = 1,
     model: str = "popularity",
+    as_policy: bool = False,
 ) -> tuple[pd.DataFrame, list[Check]]:
     """Make lists by rules, and hold them against the contract; what was bought is not listed again."""
     read, events = Rules.model_validate({"pool": 2} | rules), log(past)
@@ -63,7 +64,18 @@ def made(
         def ask(some: list[str], size: int) -> pd.DataFrame:
             return fitted.recommend(some, k=size, exclude_seen=["buy"], candidates=allowed, at=AT)
 
-        maker = ListMaker(fitted, read, shelf, ask=ask, exclude_seen=["buy"], history=None, num_places=k, seed=seed, at=AT)
+        maker = ListMaker(
+            fitted,
+            read,
+            shelf,
+            ask=ask,
+            exclude_seen=["buy"],
+            history=None,
+            num_places=k,
+            seed=seed,
+            at=AT,
+            as_policy=as_policy,
+        )
         lists = maker.make(list(users), k)
         con.register("lists", lists)
         return lists, check_recommendations(con, k=k, allowed=allowed, exclude_events=["buy"], rules=read)

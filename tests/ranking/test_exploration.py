@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bowerbird.ranking.exploration import explore, uniform_draws
+from bowerbird.ranking.exploration import explore, probabilities, uniform_draws
 
 NUM_USERS = 40_000
 
@@ -53,3 +53,13 @@ def test_draws_depend_on_the_user_alone() -> None:
     assert (uniform_draws(users[1:2], 4, seed=1, at=9) == whole[1]).all()
     assert not (uniform_draws(users, 4, seed=1, at=10) == whole).any()
     assert (whole >= 0).all() and (whole < 1).all()
+
+
+def test_probabilities_are_those_that_explore_reports() -> None:
+    chosen_UL = np.asarray([[0, 1, 2, 3, 4], [0, 1, 2, 3, -1], [0, -1, -1, -1, -1]])
+    is_pinned_UL = np.zeros((3, 5), bool)
+    is_pinned_UL[1, 1] = True
+    found = probabilities(chosen_UL, is_pinned_UL, num_places=2, share=0.4)
+    assert found == pytest.approx(
+        np.asarray([[0.6, 0.6, 0.4 / 3, 0.4 / 3, 0.4 / 3], [0.6, 1, 0.2, 0.2, 0.2], [1, 1, 0.4, 0.4, 0.4]])
+    ), "the third list has nobody to come next, and the last of the second is no item"

@@ -139,6 +139,13 @@ def test_exploration_draws_from_what_comes_next_and_says_how_probable_it_was() -
     assert set(lists.loc[~due, "item_id"]) == {"c", "d"}
 
 
+def test_a_policy_names_what_is_due_and_what_comes_next_with_their_probabilities() -> None:
+    rules = {"exploration": {"share": 0.3, "candidates": 3}, "pins": [{"item": "e", "place": 1}]}
+    lists, _ = made(rules, k=3, as_policy=True)
+    assert "".join(lists["item_id"]) == "eabcdf" and lists["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert lists["propensity"].round(6).tolist() == [1, 0.7, 0.7, 0.1, 0.1, 0.1], "two free places, three candidates"
+
+
 def test_exploration_keeps_quotas_and_pins() -> None:
     rules = {
         "exploration": {"share": 0.5, "candidates": 3},

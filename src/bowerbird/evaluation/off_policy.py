@@ -23,7 +23,7 @@ the units' residuals (the delta method; clustered by user), with Student's t. N 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,6 +89,14 @@ class Impressions:
             raise DataError("a propensity is not in (0, 1]", next_step="log how probable each item was at its place")
         if len(self.rewards) and not (self.targets.min() >= 0 and self.targets.max() <= 1 + 1e-9):
             raise DataError("a target probability is not in [0, 1]", next_step="mend the target policy")
+
+
+def joined(parts: Sequence[Impressions]) -> Impressions:
+    """Put logs after one another; their units are codes of the same users, or all are None."""
+    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
+    units = columns.pop("units")
+    whole = {name: np.concatenate(values) for name, values in columns.items()}
+    return Impressions(**whole, units=None if units[0] is None else np.concatenate(units))
 
 
 def evaluate(log: Impressions, policy: OffPolicy, *, level: float = LEVEL) -> OffPolicyResult:

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import RANK
 from bowerbird.evaluation import calibration, gate, metrics, statistics
 from bowerbird.evaluation.beyond import AGREEMENT, FIGURES
-from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidence, GuardResult, RuleResult
+from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidence, GuardResult, OffPolicyResult, RuleResult
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline.behaviour import check_behaviour
 from bowerbird.pipeline.catalogue import published_lists
+from bowerbird.pipeline.off_policy import measure_off_policy
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
     Champion,
@@ -183,6 +184,7 @@ def evaluate(
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee)],
+        "off_policy": measure_off_policy(run, plan, nominee).model_dump(mode="json"),
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
     }
     write_json(run.folder / EVALUATION, content)
@@ -235,6 +237,7 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         own_runs=tuple(evaluation["own_runs"]),
         guards=tuple(GuardResult(**one) for one in evaluation["guards"]),
         behaviour=tuple(CheckResult(**one) for one in evaluation["behaviour"]),
+        off_policy=OffPolicyResult.model_validate(evaluation["off_policy"]),
     )
     decision = gate.decide(evidence, run.recipe.gate)
     among = entrants(run.recipe, nominee, leader)

@@ -307,11 +307,19 @@ def recommend(
 
 
 def lister(
-    run: Run, model: Model, *, k: int, at: int, allowed: list[str] | None, history: Interactions | None = None
+    run: Run,
+    model: Model,
+    *,
+    k: int,
+    at: int,
+    allowed: list[str] | None,
+    history: Interactions | None = None,
+    as_policy: bool = False,
 ) -> Callable[[list[str]], pd.DataFrame]:
     """Return what ``recommend`` asks for some users, with all that the rules have to know read once.
 
     Lists are made as long as the longest that are evaluated or published, then cut: so the shorter begin the longer.
+    ``as_policy`` is that of ``ListMaker``.
     """
     excluded, recipe = exclude_seen(run), run.recipe
 
@@ -332,6 +340,7 @@ def lister(
         num_places=max(k, recipe.gate.k, recipe.recommend.k),
         seed=recipe.seed,
         at=at,
+        as_policy=as_policy,
     )
     return partial(maker.make, k=k)
 

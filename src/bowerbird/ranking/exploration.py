@@ -32,21 +32,43 @@ def explore(
         Uniform numbers below 1, X = L + K.
     """
     due_UK, next_UM = chosen_UL[:, :num_places], chosen_UL[:, num_places:]
-    is_free_UK = (due_UK >= 0) & ~is_pinned_UL[:, :num_places]
-    is_next_UM = next_UM >= 0
-    num_free_U1, num_next_U1 = is_free_UK.sum(axis=1, keepdims=True), is_next_UM.sum(axis=1, keepdims=True)
+    is_drawn_UL = _take_part(chosen_UL, is_pinned_UL, num_places)
+    num_free_U1, num_next_U1 = _counts(is_drawn_UL, num_places)
     width = min(num_places, next_UM.shape[1])
-    lots_UL = np.where(np.concatenate([is_free_UK, is_next_UM], axis=1), draws_UX[:, : chosen_UL.shape[1]], 2.0)
+    lots_UL = np.where(is_drawn_UL, draws_UX[:, : chosen_UL.shape[1]], 2.0)
     places_UX = np.argsort(lots_UL[:, :num_places], axis=1, kind="stable")[:, :width]
     candidates_UX = np.argsort(lots_UL[:, num_places:], axis=1, kind="stable")[:, :width]
     is_matched_UX = np.arange(width) < np.minimum(num_free_U1, num_next_U1)
     is_shown_UX = is_matched_UX & (draws_UX[:, chosen_UL.shape[1] :][:, :width] < share)
     rows, pairs = np.nonzero(is_shown_UX)
-    shown_UK = due_UK.copy()
-    shown_UK[rows, places_UX[rows, pairs]] = next_UM[rows, candidates_UX[rows, pairs]]
-    propensities_UK = np.where(is_free_UK, 1 - share * np.minimum(1, num_next_U1 / np.maximum(num_free_U1, 1)), 1.0)
+    places, candidates = places_UX[rows, pairs], candidates_UX[rows, pairs]
+    chances_UL = probabilities(chosen_UL, is_pinned_UL, num_places=num_places, share=share)
+    shown_UK, propensities_UK = due_UK.copy(), chances_UL[:, :num_places].copy()
+    shown_UK[rows, places] = next_UM[rows, candidates]
+    propensities_UK[rows, places] = chances_UL[rows, num_places + candidates]
+    return shown_UK, propensities_UK
+
+
+def probabilities(chosen_UL: Columns, is_pinned_UL: NDArray[np.bool_], *, num_places: int, share: float) -> NDArray[np.float64]:
+    """Return how probable each item is: one that is due at its place, one that comes next at each free place; [U, L]."""
+    is_drawn_UL = _take_part(chosen_UL, is_pinned_UL, num_places)
+    num_free_U1, num_next_U1 = _counts(is_drawn_UL, num_places)
+    due_UK = np.where(is_drawn_UL[:, :num_places], 1 - share * np.minimum(1, num_next_U1 / np.maximum(num_free_U1, 1)), 1.0)
     drawn_U1 = share / np.maximum(np.maximum(num_free_U1, num_next_U1), 1)
-    return shown_UK, np.where(shown_UK != due_UK, drawn_U1, propensities_UK)
+    return np.concatenate([due_UK, np.repeat(drawn_U1, chosen_UL.shape[1] - num_places, axis=1)], axis=1)
+
+
+def _take_part(chosen_UL: Columns, is_pinned_UL: NDArray[np.bool_], num_places: int) -> NDArray[np.bool_]:
+    """Tell which places are free, and which candidates come next."""
+    is_drawn_UL = chosen_UL >= 0
+    is_drawn_UL[:, :num_places] &= ~is_pinned_UL[:, :num_places]
+    return is_drawn_UL
+
+
+def _counts(is_drawn_UL: NDArray[np.bool_], num_places: int) -> tuple[Columns, Columns]:
+    """Count free places and candidates; each [U, 1]."""
+    free_UK, next_UM = is_drawn_UL[:, :num_places], is_drawn_UL[:, num_places:]
+    return free_UK.sum(axis=1, keepdims=True), next_UM.sum(axis=1, keepdims=True)
 
 
 def uniform_draws(user_ids: Ids, width: int, *, seed: int, at: int) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from bowerbird.ranking.diversity import (
     projected_users,
     unit_vectors,
 )
-from bowerbird.ranking.exploration import explore, uniform_draws
+from bowerbird.ranking.exploration import explore, probabilities, uniform_draws
 from bowerbird.ranking.rules import Shelf, longest_list
 from bowerbird.recipe_rules import PINNED, Rules
 
@@ -61,6 +61,9 @@ class ListMaker:
         What ``ask`` asks the model with.
     num_places
         How long lists are made, before any is cut.
+    as_policy
+        Draw nothing; lists go on with the items that come next, and ``propensity`` is what chance gives each: an item that is
+        due at its own place, one that comes next at every place that is left to chance.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class ListMaker:
         num_places: int,
         seed: int,
         at: int,
+        as_policy: bool = False,
     ) -> None:
         self.rules, self.shelf, self.ask = rules, shelf, ask
         self.exclude_seen, self.num_places, self.seed, self.at = exclude_seen, num_places, seed, at
+        self.as_policy = as_policy
         self.reader = HistoryReader(model.data, history)
         self.longest = min(num_places, longest_list(rules, shelf))
         by_model = rules.diversity is not None and rules.diversity.by == "model"
@@ -95,7 +100,7 @@ class ListMaker:
         """
         size = max(self.num_places * self.rules.pool, self.depth)
         made = self._make(users, size + self._num_pins)
-        return made[made[RANK] <= k].reset_index(drop=True)
+        return made if self.as_policy else made[made[RANK] <= k].reset_index(drop=True)
 
     @property
     def _num_pins(self) -> int:
@@ -218,7 +223,11 @@ class ListMaker:
         is_pinned_UL: NDArray[np.bool_],
     ) -> pd.DataFrame:
         chosen_UK, propensities_UK = chosen_UL[:, : self.num_places], np.full((len(users), self.num_places), np.nan)
-        if self.rules.exploration is not None:
+        if self.rules.exploration is not None and self.as_policy:
+            share = self.rules.exploration.share
+            propensities_UK = probabilities(chosen_UL, is_pinned_UL, num_places=self.num_places, share=share)
+            chosen_UK = chosen_UL
+        elif self.rules.exploration is not None:
             ids: Ids = np.asarray(users, object)
             draws_UX = uniform_draws(ids, self.depth + self.num_places, seed=self.seed, at=self.at)
             share = self.rules.exploration.share
