@@ -91,6 +91,7 @@ def _template() -> Template:
         "duration": duration,
         "moment": moment,
         "metric_name": metric_name,
+        "spaced": lambda name: name.replace("_", " "),
         "signed": signed,
         "chance": chance,
         "days": days,

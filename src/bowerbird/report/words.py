@@ -76,4 +76,4 @@ def slice_in_words(one: Slice, metric: str) -> str:
 
 def check_in_words(check: Check) -> str:
     """Tell what a broken check found."""
-    return f"{check.name}: {check.found}" + ("" if check.severity == "block" else " (shown, decides nothing)")
+    return f"{check.name.replace('_', ' ')}: {check.found}" + ("" if check.severity == "block" else " (shown, decides nothing)")
