@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import get_run_logger, task
 
-from bowerbird.pipeline import explain, judge, prepare, prove, search, session
+from bowerbird.pipeline import explain, judge, leaks, prepare, prove, search, session
 from bowerbird.pipeline.judge import SEARCHES, Verdict
 from bowerbird.pipeline.prepare import Cut, Plan, Window
 from bowerbird.pipeline.prove import Champion, Fitted, Nominee, Scored, Spec
@@ -28,9 +28,10 @@ def plan_windows(run: Run) -> Plan:
 
 @retried("Build the features")
 def build_features(run: Run, plan: Plan) -> list[str]:
-    """Write the features as of the first test cut-off; return their paths."""
+    """Write the features as of the first test cut-off, and check that nothing later is in any table; return their paths."""
     with session.timed(run, "features"):
         paths = prepare.build_features(run, plan)
+        leaks.check_tables(run, plan, paths)
     get_run_logger().info("%d feature tables", len(paths))
     return [str(path) for path in paths]
 

@@ -116,6 +116,14 @@ class CheckResult(Record):
     """What follows where it fails: the nominee is rejected, or the report says so."""
 
 
+class LeakResult(Record):
+    """What a check for one kind of leak found; ``passed`` is None where the data cannot tell."""
+
+    name: str
+    found: str
+    passed: bool | None
+
+
 class Evidence(Record):
     """What was measured on the pooled test windows, and what is in production.
 

@@ -1,4 +1,4 @@
-"""How time is cut into fit, selection and test, and the checks that nothing leaks across a cut.
+"""How time is cut into fit, selection and test.
 
 ``global_time``: with "now" one microsecond after the newest event and a horizon h, the test windows are [now - h, now),
 [now - 2 h, now - h) and so on; the selection window ends where the oldest of them begins; fit is all before it. What is
@@ -14,7 +14,7 @@ the fit, so global statistics leak; say so wherever its figures stand.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from bowerbird.columns import IS_REPEAT, ITEM_ID, TIMESTAMP, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Ids, Interactions
-from bowerbird.errors import DataError, LeakError
+from bowerbird.errors import DataError
+from bowerbird.evaluation.leaks import write_moment
 from bowerbird.recipe import Split
 from bowerbird.recipe_values import write_duration
 
@@ -199,7 +200,7 @@ def rolling_origins(
         test = log.window(cut_off, cut_off + _microseconds(horizon))
         if not test.num_users:
             raise DataError(
-                f"the {write_duration(horizon)} from {_moment(cut_off)} on hold no target event to test on",
+                f"the {write_duration(horizon)} from {write_moment(cut_off)} on hold no target event to test on",
                 next_step="set the horizon longer",
             )
         found.append(Origin(log.window(int(log.times[0]), cut_off), test))
@@ -239,8 +240,8 @@ def _check_not_empty(split: Split, selection: Window, num_users: int, num_window
         )
     if not selection.num_users:
         raise DataError(
-            f"the {write_duration(split.selection or split.horizon)} before {_moment(selection.end)} hold no target event, so "
-            "nothing can be chosen on them",
+            f"the {write_duration(split.selection or split.horizon)} before {write_moment(selection.end)} hold no target event, "
+            "so nothing can be chosen on them",
             next_step="set split.selection longer",
         )
 
@@ -306,45 +307,6 @@ def _are_copies(data: Interactions, held_out: NDArray[np.int64]) -> NDArray[np.b
     time[data.users[held_out]] = data.timestamps[held_out]
     are_copies: NDArray[np.bool_] = (data.items == item[data.users]) & (data.timestamps == time[data.users])
     return are_copies
-
-
-def check_no_leak(fit: Interactions, cut_off: int) -> None:
-    """Raise LeakError where an event of the fit is at or after the cut-off (microseconds)."""
-    late = np.flatnonzero(fit.timestamps >= cut_off)
-    if len(late):
-        first = late[np.argmin(fit.timestamps[late])]
-        raise LeakError(
-            f"{len(late)} of {len(fit)} training events are at or after the cut-off {_moment(cut_off)}; the first: "
-            + _event(fit, int(first)),
-            next_step="fit on the events before the cut-off only",
-        )
-
-
-def check_no_shared_events(fit: Interactions, targets: pd.DataFrame) -> None:
-    """Raise LeakError where an event (same user, item and time) is in the fit and among the targets.
-
-    ``targets`` has ``user_id, item_id, timestamp``.
-    """
-    moments = targets[TIMESTAMP].dt.as_unit("us").astype("int64").to_numpy()
-    users = fit.user_index.get_indexer(pd.Index(targets[USER_ID]))
-    items = fit.item_index.get_indexer(pd.Index(targets[ITEM_ID]))
-    ours = pd.MultiIndex.from_arrays([fit.users.astype(np.int64), fit.items.astype(np.int64), fit.timestamps])
-    theirs = pd.MultiIndex.from_arrays([users.astype(np.int64), items.astype(np.int64), moments])
-    shared = np.flatnonzero(ours.isin(theirs))
-    if len(shared):
-        raise LeakError(
-            f"{len(shared)} events are in the fit and among the targets; the first: " + _event(fit, int(shared[0])),
-            next_step="take the targets out of the fit",
-        )
-
-
-def _event(data: Interactions, place: int) -> str:
-    user, item = data.user_ids[data.users[place]], data.item_ids[data.items[place]]
-    return f"user {user!r}, item {item!r}, {_moment(int(data.timestamps[place]))}"
-
-
-def _moment(microseconds: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat(sep=" ")
 
 
 def _microseconds(duration: timedelta) -> int:

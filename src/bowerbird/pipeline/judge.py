@@ -16,6 +16,7 @@ from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidenc
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.pipeline import leaks
 from bowerbird.pipeline.behaviour import check_behaviour
 from bowerbird.pipeline.catalogue import published_lists
 from bowerbird.pipeline.off_policy import measure_off_policy
@@ -185,6 +186,7 @@ def evaluate(
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee)],
         "off_policy": measure_off_policy(run, plan, nominee).model_dump(mode="json"),
+        "leaks": leaks.summary(run, plan, [found for one in scored for found in one.leaks]),
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
     }
     write_json(run.folder / EVALUATION, content)

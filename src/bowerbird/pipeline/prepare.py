@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import ITEM_ID, STATUS, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
-from bowerbird.evaluation import protocol
+from bowerbird.evaluation import leaks, protocol
 from bowerbird.pipeline.run import KNOWLEDGE, SEMANTIC_IDS, TEXTS, Run, open_database
 from bowerbird.recipe import Target
 from bowerbird.store.runs import write_json
@@ -127,7 +127,7 @@ def all_targets(run: Run, window: Window) -> pd.DataFrame:
 
     if window.cut.leave_out is not None:
         fit, _, targets = _cut(run, window.cut)
-        protocol.check_no_shared_events(fit, targets)
+        leaks.require_none([leaks.shared_events(fit, targets)])
         return targets
     with reading(run) as con:
         return features.load_targets(con, run.recipe, start=window.cut.at, end=window.end)
@@ -144,7 +144,7 @@ def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFr
     with reading(run) as con:
         loaded = features.load_interactions(con, run.recipe, cut_off=cut.at)
     if cut.leave_out is None:
-        protocol.check_no_leak(loaded.interactions, cut.at)
+        leaks.require_none([leaks.training_events(loaded.interactions, cut.at)])
         return loaded.interactions, loaded.is_target, pd.DataFrame()
     return protocol.leave_last_out(loaded.interactions, loaded.is_target, which=cut.leave_out)
 

@@ -20,11 +20,12 @@ from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.beyond import list_figures, pasts
 from bowerbird.evaluation.calibration import fine_bins
-from bowerbird.evaluation.decision import RANDOM
+from bowerbird.evaluation.decision import RANDOM, LeakResult
 from bowerbird.evaluation.matching import match
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline.catalogue import read_catalogue
+from bowerbird.pipeline.leaks import check as check_leaks
 from bowerbird.pipeline.prepare import (
     Cut,
     Window,
@@ -244,6 +245,8 @@ class Scored(BaseModel):
     gini: float
     probabilities: Path | None = None
     """Bins of foretold and observed positives, of a model that gives probabilities."""
+    leaks: tuple[LeakResult, ...] = ()
+    """What the leak checks found; none of them a leak, for that ends the run."""
 
 
 def score(run: Run, fitted: Fitted, window: Window) -> Scored:
@@ -265,6 +268,8 @@ def score_lists(
     """Do so with a model in memory and write lists and figures to ``folder``.
 
     ``history`` stands in for what the model knows of its users: all before the window, for a model fitted before that.
+
+    Raises LeakError where the model could have known the answers.
     """
     k, targets = run.recipe.gate.k, load_targets(run, window)
     known = model.data if history is None else history
@@ -273,6 +278,7 @@ def score_lists(
         catalogue = read_catalogue(con, known, at=window.cut.at, texts=run.folder / TEXTS)
     users = targets[USER_ID].unique().tolist()
     lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history)
+    leaks = check_leaks(run, window, model, lists, targets)
     matches = match(lists, targets, k=k, items=known.item_index)
     beyond = list_figures(matches, catalogue, past_UN=pasts(known, matches.user_ids))
     shorter = metrics.at_each_k(matches, ks=[size for size in SHORTER if size < k], metrics=[run.recipe.gate.metric])
@@ -289,6 +295,7 @@ def score_lists(
         **files,
         coverage=metrics.coverage(lists, num_items, k=k),
         gini=metrics.gini(lists, num_items, k=k),
+        leaks=leaks,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.data.interactions import MICROSECONDS_A_DAY
-from bowerbird.errors import BowerbirdError, DiskFullError, MissingExtraError, TrainingError
+from bowerbird.errors import BowerbirdError, DiskFullError, LeakError, MissingExtraError, TrainingError
 from bowerbird.extras import import_extra
 from bowerbird.models import check_search
 from bowerbird.pipeline import prove
@@ -165,7 +165,7 @@ def _try(
     except optuna.TrialPruned:
         return Trial(number=number, settings=settings, state="pruned", validations=validations)
     except (BowerbirdError, ArithmeticError, RuntimeError, ValueError, MemoryError) as error:
-        if isinstance(error, MissingExtraError) or DiskFullError.is_told_by(error):
+        if isinstance(error, MissingExtraError | LeakError) or DiskFullError.is_told_by(error):
             raise
         return Trial(number=number, settings=settings, state="failed", error=f"{type(error).__name__}: {error}")
     curve = read_json(fitted.folder / "model.json")["curve"]  # also of a fit that was found, not made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bowerbird.pipeline import approval, judge, prepare, prove, release, search, semantic_ids, tell, texts, written
+from bowerbird.pipeline import approval, judge, leaks, prepare, prove, release, search, semantic_ids, tell, texts, written
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
@@ -42,7 +42,7 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
         plan = prepare.make_plan(run)
         if recipe.text is not None and recipe.text.semantic_ids is not None:
             semantic_ids.make_semantic_ids(run, plan, recipe.text.semantic_ids)
-        prepare.build_features(run, plan)
+        leaks.check_tables(run, plan, prepare.build_features(run, plan))
     leader = prove.champion(run)
     with timed(run, "select"):
         specs = [_tuned(run, spec, plan) for spec in prove.contenders(recipe, leader)]
