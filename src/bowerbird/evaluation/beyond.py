@@ -1,15 +1,16 @@
 """What lists are like beyond being right: how common, new, alike, dear and true to a user's tastes their items are.
 
-Each figure is one value a user, NaN where his list has none, so that it gets an interval as accuracy does. All of them are
-functions of sums over a list's items, so one sparse product of lists and what is known of items gives them for many users at
-a time. Formulas, with rows worked by hand: docs/reference/metrics.md.
+Each figure is one value a user, NaN where his list has none, so that it gets an interval as accuracy does. Pairs of items and
+mixes of categories are sums over a list's items, so a product of lists and items gives them for many users at a time.
+Formulas, with rows worked by hand: docs/reference/metrics.md.
 
-Shapes: U users, B users of a block, K places, N items, V numbers known of an item, G categories or dimensions of a vector.
+Shapes: U users, B users of a block, K places, N items, G categories or dimensions of a vector.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -65,22 +66,21 @@ class Catalogue:
     prices_N: Values | None = None
     categories_NG: csr_array | None = None
     vectors_ND: Values | None = None
-    shares_NG: Vectors | None = field(init=False)
-    """Each item's categories, summing to 1."""
-    directions_NG: Vectors | None = field(init=False)
-    """What makes items alike, at length 1."""
 
-    numbers: dict[str, Values] = field(init=False)
-    """What is averaged over a list's items; [N] each, NaN where unknown."""
+    @cached_property
+    def shares_NG(self) -> Vectors | None:
+        """Each item's categories, summing to 1."""
+        return None if self.categories_NG is None else _scaled(self.categories_NG, power=1)
 
-    def __post_init__(self) -> None:
-        categories_NG, alike = self.categories_NG, self.categories_NG if self.vectors_ND is None else self.vectors_ND
-        object.__setattr__(self, "shares_NG", None if categories_NG is None else _scaled(categories_NG, power=1))
-        object.__setattr__(self, "directions_NG", None if alike is None else _scaled(alike, power=2))
-        object.__setattr__(self, "numbers", self._numbers())
+    @cached_property
+    def directions_NG(self) -> Vectors | None:
+        """What makes items alike, at length 1."""
+        alike = self.categories_NG if self.vectors_ND is None else self.vectors_ND
+        return None if alike is None else _scaled(alike, power=2)
 
-    def _numbers(self) -> dict[str, Values]:
-        """For novelty, an item without events is given the smallest count above 0."""
+    @cached_property
+    def numbers(self) -> dict[str, Values]:
+        """What is averaged over a list's items; [N] each, NaN where unknown. In novelty no item is below the smallest count."""
         positive = self.weights_N[self.weights_N > 0]
         total, least = (positive.sum(), positive.min()) if len(positive) else (1.0, 1.0)
         shares_N = self.weights_N / total
@@ -107,7 +107,7 @@ def list_figures(matches: Matches, catalogue: Catalogue, *, past_UN: csr_array |
         which the thing is known.
     """
     widths = [vectors.shape[1] for vectors in (catalogue.directions_NG, catalogue.shares_NG) if vectors is not None]
-    size = CELLS // max(matches.k, *widths, 1)
+    size = max(1, CELLS // max(matches.k, *widths, 1))
     blocks = []
     for start in range(0, max(len(matches.user_ids), 1), size):
         block = slice(start, start + size)
