@@ -133,7 +133,7 @@ def bootstrap_intervals(
 
 def intervals(
     users: pd.DataFrame, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, max_groups: int = MAX_GROUPS, seed: int
-) -> dict[str, Interval]:
+) -> dict[Any, Interval]:  # Any: whatever the columns are called
     """Bound the mean of every column, each over the users who have a value; the same draws serve all of them.
 
     ``users`` has one row a user; a missing value (NaN) means that a figure does not exist for him. Whole users are drawn, so how

@@ -182,8 +182,9 @@ def _leaderboard(run: Run, fresh: dict[str, list[Scored]]) -> list[dict[str, Any
     }
     adjusted = dict(zip(behind, statistics.holm([one.p_value for one in behind.values()]), strict=True))
     rivals = {spec.label for spec in prove.rivals(run.recipe)}
+    told = figures(fresh, level=policy.confidence, seed=seed)
     return [
-        figures(fresh[label], level=policy.confidence, seed=seed).model_dump(mode="json")
+        told[label].model_dump(mode="json")
         | {
             "part": "rival" if label in rivals else "model",
             "behind": vars(behind[label]) | {"adjusted_p": adjusted[label]} if label in behind else None,

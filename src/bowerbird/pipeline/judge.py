@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -122,24 +122,39 @@ def pooled(scored: Sequence[Scored]) -> pd.DataFrame:
     return metrics.pool_windows([pd.read_parquet(one.users) for one in scored])
 
 
-def figures(scored: Sequence[Scored], *, shown: pd.DataFrame | None = None, level: float, seed: int) -> Figures:
-    """Put one model's windows together, with intervals of that level.
+def figures(
+    by_label: Mapping[str, Sequence[Scored]], *, shown: pd.DataFrame | None = None, level: float, seed: int
+) -> dict[str, Figures]:
+    """Put each model's windows together, with intervals of that level, from the same draws of users for all models.
 
-    ``shown`` are the published lists, which the newest window's are held against.
+    ``shown`` are the published lists, which those of the newest window are held against.
     """
+    tables = {label: _table(scored, shown) for label, scored in by_label.items()}
+    if not tables:
+        return {}
+    intervals = statistics.intervals(pd.concat(tables, axis=1), level=level, seed=seed)
+    return {
+        label: _figures(scored, {name: (one.value, one.low, one.high) for (own, name), one in intervals.items() if own == label})
+        for label, scored in by_label.items()
+    }
+
+
+def _table(scored: Sequence[Scored], shown: pd.DataFrame | None) -> pd.DataFrame:
+    """Return what of one model gets intervals, one row a user."""
     users = pooled(scored)
     if shown is not None:
         users[AGREEMENT] = metrics.rank_biased_overlap(pd.read_parquet(scored[0].lists), shown, k=int(shown[RANK].max()))
     shorter = [name for name in map(str, users) if "@" in name]
-    names = [name for name in (*metrics.METRICS, *SIDES, *FIGURES, *shorter) if name in users]
-    intervals = statistics.intervals(users[names], level=level, seed=seed)
-    found = {name: (one.value, one.low, one.high) for name, one in intervals.items()}
+    return users[[name for name in (*metrics.METRICS, *SIDES, *FIGURES, *shorter) if name in users]]
+
+
+def _figures(scored: Sequence[Scored], found: Mapping[str, tuple[float, float, float]]) -> Figures:
     beyond = {name: found[name] for name in FIGURES if name in found}
     return Figures(
         label=scored[0].label,
         metrics={name: found[name] for name in metrics.METRICS},
         sides={side: found.get(side) for side in SIDES},
-        shorter={name: found[name] for name in shorter},
+        shorter={name: bounds for name, bounds in found.items() if "@" in name},
         beyond=beyond,
         coverage=sum(one.coverage for one in scored) / len(scored),
         novelty=beyond["novelty"][0] if "novelty" in beyond else 0.0,
@@ -296,8 +311,8 @@ def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None
 
 def _all_figures(run: Run, by_label: dict[str, list[Scored]], shown: pd.DataFrame | None) -> dict[str, Any]:  # Any: JSON
     level, seed = run.recipe.gate.confidence, run.recipe.seed
-    put_together = {label: figures(windows, shown=shown, level=level, seed=seed) for label, windows in by_label.items()}
-    return {label: found.model_dump(mode="json") for label, found in put_together.items()}
+    found = figures(by_label, shown=shown, level=level, seed=seed)
+    return {label: one.model_dump(mode="json") for label, one in found.items()}
 
 
 def _window_use(run: Run, window: Window, scored: Sequence[Scored]) -> dict[str, Any]:  # Any: JSON

@@ -139,7 +139,8 @@ class ItemSpace:
 
     def __init__(self, histories: Interactions) -> None:
         chosen = histories.evidence()
-        cells = np.unique(chosen.users.astype(np.int64) * histories.num_items + chosen.items)
+        cells = np.sort(chosen.users.astype(np.int64) * histories.num_items + chosen.items)
+        cells = cells[np.diff(cells, prepend=-1) > 0]  # np.unique hashes, which takes ten times as long
         users, items = np.divmod(cells, max(histories.num_items, 1))
         shape = (histories.num_users, histories.num_items)
         self.num_users_N = np.bincount(items, minlength=histories.num_items).astype(np.float64)
