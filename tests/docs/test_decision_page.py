@@ -33,7 +33,7 @@ def test_the_parts_that_it_walks_through_stand_in_the_report() -> None:
     )
     for words in (
         "Rule by rule",
-        "Parts of the users",
+        "Slices, worst first",
         "How the lists behave",
         "What changed in the data",
         "How the models compare",

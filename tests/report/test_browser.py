@@ -130,9 +130,9 @@ def test_the_keyboard_reaches_everything_in_reading_order_and_sees_where_it_is(b
 def test_a_table_behind_a_picture_opens_by_the_keyboard(browser: Browser, tmp_path: Path) -> None:
     write_report(full(), tmp_path / "report.html")
     page, _ = visit(browser, tmp_path / "report.html", 1280, 900, "light")
-    table = page.get_by_role("table", name="Parts of the users, worst first")
+    table = page.get_by_role("table", name="Slices, worst first")
     assert not table.is_visible()
-    page.get_by_text("All 6 parts as a table").focus()
+    page.get_by_text("All 6 slices as a table").focus()
     page.keyboard.press("Enter")
     assert table.is_visible()
     page.context.close()

@@ -146,8 +146,8 @@ def test_durations_read_naturally() -> None:
 def test_what_was_not_measured_has_no_heading() -> None:
     bare = full().model_copy(update={"view": None, "answer": None, "changes": None, "drift": None})
     page = render_report(bare)
-    absent = ["against the others", "Parts of the users", "How the lists behave", "logged exploration", "Leaks looked for"]
-    absent += ["in the lists</h2>", "What changed in the data", "Worst part", "approved it", 'class="tag nominee">new']
+    absent = ["against the others", "Slices, worst first", "How the lists behave", "logged exploration", "Leaks looked for"]
+    absent += ["in the lists</h2>", "What changed in the data", "Worst slice", "approved it", 'class="tag nominee">new']
     assert [words for words in absent if words in page] == []
     assert [words for words in absent if words not in render_report(full())] == []
 

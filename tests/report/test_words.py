@@ -56,7 +56,7 @@ def test_broken_checks_say_whether_they_decide() -> None:
 
 def test_the_command_line_shows_the_worst_part_and_broken_checks_in_a_line_each() -> None:
     assert findings({"worst_slice": "kind: new users, -0.02", "broken_checks": ["gini: 0.93", "full: 3 short"]}) == [
-        "Worst part: kind: new users, -0.02",
+        "Worst slice: kind: new users, -0.02",
         "Broken check: gini: 0.93",
         "Broken check: full: 3 short",
     ]

@@ -66,13 +66,11 @@ def _slices(view: DecisionView) -> Picture:
     judged = [one for one in view.slices if not one.shown_only] or list(view.slices)
     names = _names(judged[:MOST_SLICES])
     rows = [_row(name, one, is_bad=one.blocks) for name, one in zip(names, judged, strict=False)]
-    first = (
-        f"the {MOST_SLICES} worst of {len(judged)} parts" if len(judged) > MOST_SLICES else f"{len(judged)} parts of the users"
-    )
+    first = f"the {MOST_SLICES} worst of {len(judged)} slices" if len(judged) > MOST_SLICES else f"{len(judged)} slices"
     left_out = len(view.slices) - len(judged)
     small = f"; {left_out} with too few users stand in the table alone" if left_out else ""
     level = f"{100 * view.confidence:g} % intervals"
-    return _forest("slices", f"{view.metric}, differences in {first}, with {level}{small}", rows)
+    return _forest("slices", f"{view.metric}, differences on {first}, with {level}{small}", rows)
 
 
 def _names(slices: Sequence[Slice]) -> list[str]:

@@ -58,9 +58,9 @@ def print_outcome(outcome: dict[str, Any], *, home: Path) -> None:  # Any: JSON
 
 
 def findings(outcome: dict[str, Any]) -> list[str]:  # Any: JSON
-    """Return a line for the worst part of the users and one for each broken check, where they were measured."""
+    """Return a line for the worst slice and one for each broken check, where they were measured."""
     worst = outcome.get("worst_slice")
-    return [*([f"Worst part: {worst}"] if worst else []), *(f"Broken check: {one}" for one in outcome.get("broken_checks", ()))]
+    return [*([f"Worst slice: {worst}"] if worst else []), *(f"Broken check: {one}" for one in outcome.get("broken_checks", ()))]
 
 
 def next_steps(outcome: dict[str, Any], home: Path) -> list[tuple[str, str]]:  # Any: JSON
