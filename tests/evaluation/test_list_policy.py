@@ -19,8 +19,8 @@ LISTS = pd.DataFrame(
     }
 )
 """Two places, then what comes next: ann's second place is pinned; bob's list has one item, and one that comes next."""
-MODEL = RewardModel(np.tile([0.2, 0.1], (NUM_FOLDS, 1)), np.tile([1.0, 2.0, 3.0, 4.0], (NUM_FOLDS, 1)))
-"""Items a to d have the lifts 1 to 4."""
+MODEL = RewardModel(np.tile([0.2, 0.1], (NUM_FOLDS, 1)), np.tile([1.0, 2.0, 3.0, 4.0, 1.0], (NUM_FOLDS, 1)))
+"""Items a to d have the lifts 1 to 4, and what is not in the log the lift 1."""
 
 
 def beside(lists: pd.DataFrame, shown: list[tuple[int, int, str]]) -> Impressions:
@@ -61,3 +61,9 @@ def test_the_baseline_is_what_the_policy_shows_weighed_by_what_is_expected_of_it
 def test_users_without_a_list_are_shown_nothing() -> None:
     found = beside(LISTS[LISTS["user_id"] == "ann"], [(1, 0, "a"), (0, 0, "a")])
     assert found.targets.tolist() == [0, 0.7] and found.baselines[0] == 0
+
+
+def test_an_item_that_was_never_logged_is_expected_to_be_like_others() -> None:
+    found = beside(LISTS.replace({"item_id": {"a": "new"}}), [(0, 0, "a"), (0, 0, "d")])
+    assert found.targets.tolist() == [0, 0.15]
+    assert found.baselines[0] == pytest.approx(0.2 * (0.7 * 1 + 0.15 * 3 + 0.15 * 4))

@@ -51,10 +51,12 @@ class ListPolicy:
             ``user_id, item_id, rank, propensity``; ranks above ``k`` are the items that come next. Without ``propensity``, or
             where it is missing, it is 1.
         users, items : Index
-            The ids that codes stand for; all of the lists are among them.
+            The ids that codes stand for. All users of the lists are among them; an item that is not has the code I, as one of
+            which no log says anything.
         """
         rows, places = users.get_indexer(pd.Index(lists[USER_ID])), lists[RANK].to_numpy(np.int64) - 1
         codes = items.get_indexer(pd.Index(lists[ITEM_ID]))
+        codes = np.where(codes < 0, len(items), codes)
         chances = lists[PROPENSITY].fillna(1.0).to_numpy(np.float64) if PROPENSITY in lists else np.ones(len(lists))
         table_UL = np.full((len(users), max(int(places.max(initial=-1)) + 1, k)), -1, np.int64)
         chances_UL = np.zeros(table_UL.shape)

@@ -6,7 +6,7 @@ item was at its place. Feedback takes no part in any fit. N impressions of all w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from bowerbird.pipeline.run import Run
 from bowerbird.warehouse.inputs import as_moment, statement
 
 Codes = NDArray[np.int64]
+BLOCK_USERS = 20_000
+"""Users whose lists are held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,33 +108,42 @@ def _with_a_place(table: pa.Table, k: int) -> pa.Table:
 
 def target_probabilities(run: Run, windows: Sequence[Window], spec: prove.Spec, feedback: Feedback) -> Impressions:
     """Put a recipe's lists, made in each window for the users of its impressions, beside the impressions."""
-    starts = [0, *feedback.ends[:-1]]
-    spans = [slice(start, end) for start, end in zip(starts, feedback.ends, strict=True)]
-    who = [np.unique(feedback.users[span]) for span in spans]
-    lists = [_lists(run, window, spec, feedback.user_ids[users].tolist()) for window, users in zip(windows, who, strict=True)]
-    item_ids = pd.Index(pd.unique(np.concatenate([feedback.item_ids, *(one[ITEM_ID].to_numpy(object) for one in lists)])))
-    k = num_places(run)
+    k, items = num_places(run), pd.Index(feedback.item_ids)
     model = fit_rewards(
         feedback.users % NUM_FOLDS,
         feedback.positions,
         feedback.items,
         feedback.clicks,
         num_positions=k,
-        num_items=len(item_ids),
+        num_items=len(items) + 1,  # and one for all that the log does not have
     )
-    parts = [
-        ListPolicy.of(made, pd.Index(feedback.user_ids[users]), item_ids, k=k).impressions(
-            model,
-            users=np.searchsorted(users, feedback.users[span]),
-            positions=feedback.positions[span],
-            items=feedback.items[span],
-            rewards=feedback.clicks[span],
-            propensities=feedback.propensities[span],
-            units=feedback.users[span],
-        )
-        for made, users, span in zip(lists, who, spans, strict=True)
-    ]
+    parts = []
+    for place, window in enumerate(windows):
+        ask = _asker(run, window, spec)
+        for rows in _blocks(feedback, place):
+            users = np.unique(feedback.users[rows])
+            ids = feedback.user_ids[users]
+            part = ListPolicy.of(ask(ids.tolist()), pd.Index(ids), items, k=k).impressions(
+                model,
+                users=np.searchsorted(users, feedback.users[rows]),
+                positions=feedback.positions[rows],
+                items=feedback.items[rows],
+                rewards=feedback.clicks[rows],
+                propensities=feedback.propensities[rows],
+                units=feedback.users[rows],
+            )
+            parts.append(part)
     return joined(parts)
+
+
+def _blocks(feedback: Feedback, window: int) -> Iterator[Codes]:
+    """Yield the rows of a window in blocks of users, so that no more lists are held at a time."""
+    first = int(feedback.ends[window - 1]) if window else 0
+    users = feedback.users[first : int(feedback.ends[window])]
+    for start in range(0, len(feedback.user_ids), BLOCK_USERS):
+        rows = np.flatnonzero((users >= start) & (users < start + BLOCK_USERS))
+        if len(rows):
+            yield first + rows
 
 
 def num_places(run: Run) -> int:
@@ -140,11 +151,11 @@ def num_places(run: Run) -> int:
     return max(run.recipe.gate.k, run.recipe.recommend.k)
 
 
-def _lists(run: Run, window: Window, spec: prove.Spec, users: list[str]) -> pd.DataFrame:
+def _asker(run: Run, window: Window, spec: prove.Spec) -> Callable[[list[str]], pd.DataFrame]:
+    """Return what makes the lists of a recipe that was fitted before a window."""
     at = window.cut.at
     model = load_model(prove.fit(run, spec, window.cut).folder)
-    ask = prove.lister(run, model, k=num_places(run), at=at, allowed=candidates(run, at), as_policy=True)
-    return ask(users)
+    return prove.lister(run, model, k=num_places(run), at=at, allowed=candidates(run, at), as_policy=True)
 
 
 def _span(window: Window) -> dict[str, Any]:  # Any: moments
