@@ -35,8 +35,8 @@ POWER = 0.8
 NUM_SAMPLES = 2000
 NUM_FLIPS = 10_000
 MAX_GROUPS = 20_000
-CELLS = 1_000_000
-"""Random numbers held at a time: 8 MB, which the processor's cache holds."""
+CELLS = 1 << 16
+"""Random numbers held at a time: half a megabyte, which a core's own cache holds."""
 DECIMALS = 12
 """Sums of equal numbers in another order differ in the 16th digit, and a bound of 0 must not turn into 1e-18."""
 
