@@ -276,6 +276,7 @@ class Recipe(Section):
         self.rules.check(
             items=None if items is None else items.columns, users=None if users is None else users.columns, k=self.recommend.k
         )
+        self.gate.slices.check(users=None if users is None else users.columns, items=None if items is None else items.columns)
         if self.text is not None:
             self.text.check(None if items is None else items.columns)
         if self.knowledge is not None and items is not None:

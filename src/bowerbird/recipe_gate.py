@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bowerbird.errors import RecipeError
-from bowerbird.recipe_values import Duration, Section, Share, Text
+from bowerbird.recipe_values import Duration, Section, Share, Text, require_known
 
 Metric = Literal["ndcg", "recall", "precision", "mrr", "map", "hit_rate", "r_precision"]
 
@@ -19,6 +20,32 @@ class Guard(Section):
     metric: Metric
     max_loss: Share = 0.02
     """The interval of nominee minus champion must not reach below minus this share of the champion's figure."""
+
+
+class Slices(Section):
+    """Parts of the users and of the items on which a change must not lose too much.
+
+    Always there: new and returning users, users by activity, items by popularity and by age.
+    """
+
+    users: tuple[Text, ...] = ()
+    """Further columns of the users' table, each value a slice."""
+    items: tuple[Text, ...] = ()
+    """Further columns of the catalogue, each value a slice of what is to be found."""
+    max_loss: Share = 0.1
+    """A change is rejected where it is significantly more than this share below the champion on a slice."""
+    min_users: Annotated[int, Field(ge=2)] = 100
+    """Slices with fewer users are shown and decide nothing."""
+
+    def check(self, *, users: Collection[str] | None, items: Collection[str] | None) -> None:
+        """Raise ValueError for a column that the users or the catalogue lack; None: no source."""
+        for table, columns, known in (("users", self.users, users), ("items", self.items, items)):
+            for column in columns:
+                if known is None:
+                    raise ValueError(
+                        f"gate.slices.{table} reads the column {column!r}, and there is no [source.{table}] to have it"
+                    )
+                require_known(column, known, f"gate.slices.{table} reads the column that source.{table}.columns lacks,")
 
 
 class Approval(Section):
@@ -110,6 +137,7 @@ class Gate(Section):
     """Share of a list that a refresh has in common with the published one."""
     guards: tuple[Guard, ...] = ()
     """Further metrics that a change must not make worse."""
+    slices: Slices = Slices()
     approval: Approval = Approval()
     off_policy: OffPolicy = OffPolicy()
     behaviour: Behaviour = Behaviour()

@@ -44,6 +44,7 @@ HEADINGS: dict[str, type[BaseModel]] = {
     "[gate]": recipe_gate.Gate,
     "[gate.behaviour]": recipe_gate.Behaviour,
     "[[gate.guards]]": recipe_gate.Guard,
+    "[gate.slices]": recipe_gate.Slices,
     "[gate.approval]": recipe_gate.Approval,
     "[gate.off_policy]": recipe_gate.OffPolicy,
     "[recommend]": schema.Recommend,

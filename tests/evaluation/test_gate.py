@@ -19,6 +19,7 @@ from bowerbird.evaluation.decision import (
     OffPolicyEstimate,
     OffPolicyResult,
     RuleResult,
+    SliceResult,
 )
 from bowerbird.evaluation.gate import decide
 from bowerbird.evaluation.gate_rules import RULES
@@ -244,7 +245,7 @@ def test_the_first_rule_that_fails_decides_and_all_are_shown():
         "better than the champion",
         "enough users",
     ]
-    assert [rule.rule for rule in decision.rules] == [1, 1, 1, 1, 1, 2, 3, 3, 4, 5, 6]
+    assert [rule.rule for rule in decision.rules] == [1, 1, 1, 1, 1, 2, 3, 3, 4, 5, 5, 6]
 
 
 # ---- what the policy changes: confidence, least gain, guarded metrics (rule 5)
@@ -317,6 +318,60 @@ def test_a_guarded_metric_that_nobody_has_measured_holds_a_change_and_is_not_ask
     assert decide(change(), RECALL).outcome == "hold"
     assert decide(refresh(), RECALL).outcome == "promote"
     assert decide(evidence(), RECALL).outcome == "promote"
+
+
+# ---- slices (rule 5)
+
+
+def on_slice(value, mean, *, num_users=400, adjusted_p=0.5, blocks=False, column="user"):
+    return SliceResult(
+        column=column,
+        value=value,
+        num_users=num_users,
+        shown_only=num_users < 100,
+        nominee=0.05 + mean,
+        other="als",
+        mean=mean,
+        low=mean - 0.01,
+        high=mean + 0.01,
+        p_value=adjusted_p,
+        adjusted_p=adjusted_p,
+        blocks=blocks,
+    )
+
+
+def test_a_change_good_on_average_but_bad_for_new_users_is_rejected_naming_them():
+    lost = (on_slice("new", -0.03, adjusted_p=0.004, blocks=True), on_slice("returning", 0.02))
+    decision = decide(change(slices=lost), Gate())
+    assert (decision.outcome, failed(decision)) == ("reject", ["slices"])
+    assert decision.sentence == (
+        "sasrec is rejected: on 400 users of the slice user: new, its NDCG@10 of 0.0200 is 0.0300 below the 0.0500 of als (95 % "
+        "interval of the difference -0.0400 to -0.0200), where 10.0% less is allowed (adjusted p = 0.004)."
+    )
+    (rule,) = [rule for rule in decision.rules if rule.name == "slices"]
+    assert rule.rule == 5 and "Holm over 2 slices" in rule.asked and rule.to_pass.endswith("higher: user: new")
+
+
+def test_several_slices_that_block_are_counted_and_all_named_in_what_would_have_to_change():
+    lost = tuple(on_slice(value, -0.03, adjusted_p=0.004, blocks=True) for value in ("new", "returning"))
+    decision = decide(change(slices=(*lost, on_slice("2 events", 0.01, column="user activity"))), Gate())
+    assert "and it loses too much on 1 more of 3 slices" in decision.sentence
+    assert "user: new; user: returning" in next(rule.to_pass for rule in decision.rules if rule.name == "slices")
+
+
+def test_slices_that_lose_nothing_pass_and_small_ones_ask_nothing():
+    asked = {rule.name: rule for rule in decide(change(slices=(on_slice("new", -0.001),)), Gate()).rules}
+    assert asked["slices"].passed is True and "the worst: on 400 users of the slice user: new" in asked["slices"].found
+    asked = {rule.name: rule for rule in decide(change(slices=(on_slice("new", -0.04, num_users=99),)), Gate()).rules}
+    assert asked["slices"].passed is None
+
+
+def test_slices_are_shown_and_decide_nothing_on_a_refresh_and_a_first_publication():
+    lost = (on_slice("new", -0.03, adjusted_p=0.004),)
+    for case in (refresh(slices=lost), evidence(slices=lost)):
+        decision = decide(case, Gate())
+        assert decision.outcome == "promote"
+        assert "decide nothing" in next(rule.found for rule in decision.rules if rule.name == "slices")
 
 
 # ---- refresh (rules 1, 3 and 4)

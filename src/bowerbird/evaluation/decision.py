@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -124,6 +125,28 @@ class LeakResult(Record):
     passed: bool | None
 
 
+class SliceResult(Record):
+    """Nominee minus another model on some of the users, or on the targets among some of the items."""
+
+    column: str
+    value: str
+    num_users: int
+    shown_only: bool
+    """Too few users to test anything."""
+    nominee: float
+    """The nominee's figure."""
+    other: str
+    """Label of the model that it is compared with."""
+    mean: float
+    low: float
+    high: float
+    p_value: float | None = None
+    """Of being worse than the bound, one-sided; None where it was not tested."""
+    adjusted_p: float | None = None
+    """By Holm, over all slices and guards."""
+    blocks: bool = False
+
+
 class Evidence(Record):
     """What was measured on the pooled test windows, and what is in production.
 
@@ -157,6 +180,8 @@ class Evidence(Record):
     """What logged impressions say about the nominee's lists; None where it was not measured."""
     behaviour: tuple[CheckResult, ...] = ()
     """What the behavioural checks found of the nominee's lists on the newest test window; empty: not measured."""
+    slices: tuple[SliceResult, ...] = ()
+    """The gate's metric on slices of users and of targets, the worst first; empty where it was not measured."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:
@@ -184,8 +209,13 @@ class Evidence(Record):
     @property
     def best_rival(self) -> str | None:
         """The rival with the highest metric, other than ``random`` and the nominee; equals go by name."""
-        others = sorted(label for label in self.rivals if label not in (RANDOM, self.nominee))
-        return max(others, key=lambda label: self.models[label].value, default=None)
+        return best_rival({label: self.models[label].value for label in self.rivals}, nominee=self.nominee)
+
+
+def best_rival(values: Mapping[str, float], *, nominee: str) -> str | None:
+    """Return the label with the highest value, other than ``random`` and the nominee; equals go by name."""
+    others = sorted(label for label in values if label not in (RANDOM, nominee))
+    return max(others, key=lambda label: values[label], default=None)
 
 
 class RuleResult(Record):

@@ -21,6 +21,7 @@ from bowerbird.evaluation.wording import (
     metric_in_words,
     number,
     runs,
+    slice_in_words,
     users_in_words,
 )
 from bowerbird.recipe_gate import Gate
@@ -196,6 +197,32 @@ def guarded_metrics(evidence: Evidence, policy: Gate) -> RuleResult:
     )
 
 
+def no_slice_worse(evidence: Evidence, policy: Gate) -> RuleResult:
+    """Reject a change that surely loses too much on some of the users, or among some of the items."""
+    asked = f"on no slice {metric_in_words(policy)} significantly more than {policy.slices.max_loss:.1%} below the champion's"
+    result = partial(RuleResult, rule=5, name="slices", asked=asked, if_failed="reject")
+    tested = [one for one in evidence.slices if not one.shown_only]
+    if not tested:
+        return result(found=f"no slice of at least {policy.slices.min_users} users was measured", passed=None)
+    asked += f" (one-sided, Holm over {len(tested)} slices and the guarded metrics)"
+    if evidence.kind != "change":
+        found = f"this is no change; {len(tested)} slices are shown beside {tested[0].other} and decide nothing"
+        return result(asked=asked, found=found, passed=None)
+    blocking = [one for one in tested if one.blocks]
+    if not blocking:
+        found = f"it loses too much on none of {len(tested)}; the worst: {slice_in_words(tested[0], policy)}"
+        return result(asked=asked, found=found, passed=True)
+    worst = blocking[0]
+    found = f"{slice_in_words(worst, policy)}, where {policy.slices.max_loss:.1%} less is allowed"
+    found += f" (adjusted p = {worst.adjusted_p:.2g})"
+    if len(blocking) > 1:
+        found += f"; and it loses too much on {len(blocking) - 1} more of {len(tested)} slices"
+    to_pass = "lose less on these slices, or set gate.slices.max_loss higher: " + "; ".join(
+        f"{one.column}: {one.value}" for one in blocking
+    )
+    return result(asked=asked, found=found, passed=False, to_pass=to_pass)
+
+
 # ---- rules 4 and 6: enough users, better than random
 
 
@@ -256,6 +283,7 @@ RULES: tuple[Callable[[Evidence, Gate], RuleResult], ...] = (
     overlap_in_band,
     enough_users,
     guarded_metrics,
+    no_slice_worse,
     beats_random,
 )
 """In the order in which they decide; what is broken comes first, for it says why a figure is low."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bowerbird.evaluation.decision import Evidence, GuardResult, OffPolicyResult
+from bowerbird.evaluation.decision import Evidence, GuardResult, OffPolicyResult, SliceResult
 from bowerbird.evaluation.statistics import Difference, minimum_detectable, users_needed
 from bowerbird.recipe_gate import Gate
 
@@ -46,12 +46,19 @@ def guard_in_words(guard: GuardResult, policy: Gate) -> str:
     )
 
 
-def _place(difference: Difference | GuardResult) -> str:
+def slice_in_words(one: SliceResult, policy: Gate) -> str:
+    """Tell how the nominee stands on a slice, as a clause whose subject is the nominee."""
+    theirs = f"the {number(one.nominee - one.mean)} of {one.other} ({_interval(one, policy)})"
+    where = f"on {one.num_users:,} users of the slice {one.column}: {one.value}"
+    return f"{where}, its {metric_in_words(policy)} of {number(one.nominee)} is {_place(one)} {theirs}"
+
+
+def _place(difference: Difference | GuardResult | SliceResult) -> str:
     side = "above" if difference.mean > 0 else "below"
     return "the same as" if difference.mean == 0 else f"{number(abs(difference.mean))} {side}"
 
 
-def _interval(difference: Difference | GuardResult, policy: Gate) -> str:
+def _interval(difference: Difference | GuardResult | SliceResult, policy: Gate) -> str:
     return f"{level_in_words(policy)} interval of the difference {signed(difference.low)} to {signed(difference.high)}"
 
 

@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import RANK
 from bowerbird.evaluation import calibration, gate, metrics, statistics
 from bowerbird.evaluation.beyond import AGREEMENT, FIGURES
-from bowerbird.evaluation.decision import RANDOM, CheckResult, Decision, Evidence, GuardResult, OffPolicyResult, RuleResult
+from bowerbird.evaluation.decision import (
+    RANDOM,
+    CheckResult,
+    Decision,
+    Evidence,
+    GuardResult,
+    OffPolicyResult,
+    RuleResult,
+    SliceResult,
+    best_rival,
+)
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
@@ -33,6 +43,7 @@ from bowerbird.pipeline.prove import (
     rivals,
 )
 from bowerbird.pipeline.run import Run
+from bowerbird.pipeline.slices import compare_slices
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_gate import Gate
 from bowerbird.store import published
@@ -176,6 +187,9 @@ def evaluate(
     others = {label: other for label, other in values.items() if label != own}
     differences = statistics.paired_differences(values[own], others, level=level, seed=seed)
     rival_labels = [label_of(spec, among) for spec in rivals(recipe)]
+    guards = measure_guards(recipe.gate, users, nominee=own, champion=champion, seed=seed)
+    is_change = champion is not None and champion != own
+    beside_it = champion if is_change else best_rival({one: float(values[one].mean()) for one in rival_labels}, nominee=own)
     content = {
         "metric": metric_name(recipe),
         "confidence": level,
@@ -196,7 +210,7 @@ def evaluate(
             for label in rival_labels
             if label != RANDOM
         },
-        "guards": [one.model_dump() for one in measure_guards(recipe.gate, users, nominee=own, champion=champion, seed=seed)],
+        **compare_slices(run, plan.test, tested[own], tested.get(beside_it or ""), guards=guards, decides=is_change),
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee)],
@@ -255,6 +269,7 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         guards=tuple(GuardResult(**one) for one in evaluation["guards"]),
         behaviour=tuple(CheckResult(**one) for one in evaluation["behaviour"]),
         off_policy=OffPolicyResult.model_validate(evaluation["off_policy"]),
+        slices=tuple(SliceResult(**one) for one in evaluation["slices"]),
     )
     decision = gate.decide(evidence, run.recipe.gate)
     among = entrants(run.recipe, nominee, leader)
