@@ -105,6 +105,8 @@ def tell(title: str, outcome: dict[str, Any], seconds: dict[str, float], total: 
     return [
         f"## {title}: {outcome['outcome']}",
         "",
+        outcome["sentence"],
+        "",
         f"Evaluation is **{share:.1%}** of {total:.0f} CPU-seconds (wall {wall:.0f}), {outcome['num_users']:,} users scored.",
         "",
         f"CPU-seconds of its parts (score holds the next three): {parts}.",
