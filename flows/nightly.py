@@ -144,7 +144,7 @@ def judge(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None) -> Ve
     """Score nominee, champion and rivals once on the test windows, each fitted before them, and let the gate decide."""
     scored = [
         proof.score(run, proof.fit(run, spec, window.cut, window.name), window)
-        for window in (*plan.test, *plan.beside)
+        for window in plan.windows
         for spec in prove.entrants(run.recipe, nominee, leader)
     ]
     proof.evaluate(run, plan, scored, nominee, leader)

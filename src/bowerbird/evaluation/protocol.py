@@ -300,6 +300,27 @@ def leave_last_out(
     return data.select(is_fit), is_target[is_fit], targets
 
 
+def shuffle_ties(data: Interactions, is_target: NDArray[np.bool_], *, seed: int) -> tuple[Interactions, NDArray[np.bool_]]:
+    """Put events of one user and moment in random order; what is drawn for a moment depends on nothing that comes later."""
+    keys = pd.util.hash_array(data.user_ids.astype(str).astype(object))[data.users]
+    begins = np.ones(len(data), bool)
+    begins[1:] = (data.users[1:] != data.users[:-1]) | (data.timestamps[1:] != data.timestamps[:-1])
+    starts = np.maximum.accumulate(np.where(begins, np.arange(len(data)), 0))
+    parts = (data.timestamps, np.arange(len(data)) - starts, np.full(len(data), seed))
+    for part in parts:
+        keys = pd.util.hash_array(keys ^ pd.util.hash_array(part.astype(np.int64)))
+    order = np.lexsort((keys, data.timestamps, data.users))
+    return data.select(order), is_target[order]
+
+
+def share_of_ties(data: Interactions) -> float:
+    """Return the share of events that have user and time in common with the event before them."""
+    if len(data) < 2:
+        return 0.0
+    ties = (data.users[1:] == data.users[:-1]) & (data.timestamps[1:] == data.timestamps[:-1])
+    return float(ties.mean())
+
+
 def _are_copies(data: Interactions, held_out: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell which events have user, item and time of their user's held-out one; bool [E]."""
     item, time = np.full(data.num_users, -1, np.int64), np.zeros(data.num_users, np.int64)

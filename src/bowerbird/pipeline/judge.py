@@ -202,6 +202,7 @@ def evaluate(
         "num_users": len(values[own]),
         "models": _all_figures(run, tested, published_lists(run)),
         "beside": _all_figures(run, beside, None),
+        "file_order": _all_figures(run, _by_label(scored, plan.file_order), None),
         "num_users_beside": len(pooled(beside[own])) if beside else 0,
         "differences": {label: vars(one) for label, one in differences.items()},
         "reliability": {label: _reliability(windows) for label, windows in tested.items() if windows[0].probabilities},

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bowerbird.columns import ITEM_ID
+from bowerbird.columns import ITEM_ID, USER_ID
 from bowerbird.evaluation import leaks
 from bowerbird.evaluation.decision import LeakResult
 from bowerbird.evaluation.protocol import LEAVE_LAST_OUT_LEAKS
+from bowerbird.evaluation.sessions import OWNER
 from bowerbird.pipeline.prepare import Plan, Window, reading, window_folder
 from bowerbird.pipeline.run import Run
 from bowerbird.store.runs import read_json, write_json
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 LEAKS = "leaks.json"
 PROTOCOL = "protocol"
+TIES = "order of ties"
+MANY_TIES = 0.1
+"""Above this share of events, the order of those of one moment is told of."""
 
 
 def check_tables(run: Run, plan: Plan, features: Sequence[Path]) -> None:
@@ -57,6 +61,8 @@ def check(run: Run, window: Window, model: Model, lists: pd.DataFrame, targets: 
 def _shared(model: Model, targets: pd.DataFrame, window: Window) -> LeakResult:
     if window.cut.leave_out is not None:
         return leaks.shared_events(model.data, targets)
+    if window.session_gap is not None:
+        return leaks.shared_events(model.data, targets.assign(**{USER_ID: targets[OWNER]}))
     found = f"targets begin at {leaks.write_moment(window.cut.at)}, where training events end"
     return LeakResult(name=leaks.SHARED, found=found, passed=True)
 
@@ -80,6 +86,10 @@ def summary(run: Run, plan: Plan, results: Sequence[LeakResult]) -> list[dict[st
     leaves_out = plan.kind == "leave_last_out"
     own = LEAVE_LAST_OUT_LEAKS if leaves_out else "nothing: what is scored on a window is fitted on the events before it"
     rows = [LeakResult(name=PROTOCOL, found=own, passed=None if leaves_out else True)]
+    if plan.share_of_ties > MANY_TIES:
+        order = "at random" if plan.file_order else "as in the source, which may tell what came; split.ties = 'shuffled' tries"
+        found = f"{plan.share_of_ties:.0%} of the events have user and time in common with the one before; ordered {order}"
+        rows.append(LeakResult(name=TIES, found=found, passed=True if plan.file_order else None))
     if (run.folder / LEAKS).exists():
         rows.append(LeakResult.model_validate(read_json(run.folder / LEAKS)))
     for name in dict.fromkeys(one.name for one in results):

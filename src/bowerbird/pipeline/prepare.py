@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import ITEM_ID, STATUS, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.errors import DataError
-from bowerbird.evaluation import leaks, protocol
+from bowerbird.evaluation import leaks, protocol, sessions
 from bowerbird.pipeline.run import KNOWLEDGE, SEMANTIC_IDS, TEXTS, Run, open_database
 from bowerbird.recipe import Target
 from bowerbird.store.runs import write_json
@@ -35,16 +36,20 @@ class Cut(BaseModel):
 
     at: int
     leave_out: Literal["selection", "test"] | None = None
+    shuffles_ties: bool = False
+    """A user's events of one moment stand in random order, not in the source's."""
 
 
 class Window(BaseModel):
-    """What has to be found: target events from ``cut.at`` to ``end``, or the events that leave-last-out took away."""
+    """What has to be found: target events from ``cut.at`` to ``end``, of sessions the last, or what leave-last-out took away."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     cut: Cut
     end: int
+    session_gap: int | None = None
+    """Microseconds; given where sessions are asked about, each by itself."""
 
 
 class Plan(BaseModel):
@@ -52,18 +57,27 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["global_time", "leave_last_out"]
+    kind: Literal["global_time", "leave_last_out", "session_next_item"]
     now: int
     """Just after the newest accepted event, microseconds."""
     selection: Window
     test: tuple[Window, ...]
     beside: tuple[Window, ...] = ()
     """Global time windows shown beside leave-last-out; they decide nothing."""
+    file_order: tuple[Window, ...] = ()
+    """The test windows with ties in the source's order, shown beside shuffled ones; they decide nothing."""
+    share_of_ties: float = 0.0
+    """Share of the events that have user and time in common with the one before."""
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All that nominee, champion and rivals are scored on."""
+        return (*self.test, *self.beside, *self.file_order)
 
     @property
     def refit(self) -> Cut:
         """All events."""
-        return Cut(at=self.now)
+        return Cut(at=self.now, shuffles_ties=self.test[0].cut.shuffles_ties)
 
 
 @contextmanager
@@ -129,13 +143,39 @@ def all_targets(run: Run, window: Window) -> pd.DataFrame:
         fit, _, targets = _cut(run, window.cut)
         leaks.require_none([leaks.shared_events(fit, targets)])
         return targets
+    if window.session_gap is not None:
+        return _sessions(run, window)[1]
     with reading(run) as con:
         return features.load_targets(con, run.recipe, start=window.cut.at, end=window.end)
 
 
 def _find_targets(run: Run, window: Window) -> pd.DataFrame:
     targets = all_targets(run, window)
+    if run.recipe.split.candidates == "unseen":
+        seen = load_history(run, window)
+        pairs = pd.MultiIndex.from_arrays([seen.user_ids[seen.users], seen.item_ids[seen.items]])
+        targets = targets[~pd.MultiIndex.from_frame(targets[[USER_ID, ITEM_ID]]).isin(pairs)].reset_index(drop=True)
     return targets if run.recipe.repeats_welcome else targets[~targets["is_repeat"].astype(bool)].reset_index(drop=True)
+
+
+def load_history(run: Run, window: Window) -> Interactions:
+    """Read what is known of whom a window asks about: all before it, or of sessions what came before their targets."""
+    return load_cut(run, window.cut)[0] if window.session_gap is None else _sessions(run, window)[0]
+
+
+def _sessions(run: Run, window: Window) -> tuple[Interactions, pd.DataFrame]:
+    """Cut the sessions of a window into history and target."""
+    from bowerbird.warehouse import features
+
+    assert window.session_gap is not None
+    with reading(run) as con:
+        loaded = features.load_interactions(con, run.recipe, cut_off=window.end)
+    data, is_target = _in_order(run, window.cut, loaded.interactions, loaded.is_target)
+    return sessions.next_item(data, is_target, start=window.cut.at, end=window.end, gap=window.session_gap)
+
+
+def _in_order(run: Run, cut: Cut, data: Interactions, is_target: NDArray[np.bool_]) -> tuple[Interactions, NDArray[np.bool_]]:
+    return protocol.shuffle_ties(data, is_target, seed=run.recipe.seed) if cut.shuffles_ties else (data, is_target)
 
 
 def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFrame]:
@@ -143,16 +183,20 @@ def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFr
 
     with reading(run) as con:
         loaded = features.load_interactions(con, run.recipe, cut_off=cut.at)
+    data, is_target = _in_order(run, cut, loaded.interactions, loaded.is_target)
     if cut.leave_out is None:
-        leaks.require_none([leaks.training_events(loaded.interactions, cut.at)])
-        return loaded.interactions, loaded.is_target, pd.DataFrame()
-    return protocol.leave_last_out(loaded.interactions, loaded.is_target, which=cut.leave_out)
+        leaks.require_none([leaks.training_events(data, cut.at)])
+        return data, is_target, pd.DataFrame()
+    return protocol.leave_last_out(data, is_target, which=cut.leave_out)
 
 
 def make_plan(run: Run) -> Plan:
     """Cut the log into windows and keep the plan in the run's folder. Raises DataError where the log is too short."""
     now, data, is_target = whole_log(run)
     plan = _plan(run.recipe.split.kind, data, is_target, now, run)
+    plan = plan.model_copy(update={"share_of_ties": protocol.share_of_ties(data)})
+    if run.recipe.split.ties == "shuffled":
+        plan = _with_shuffled_ties(plan)
     write_json(run.folder / PLAN, plan.model_dump(mode="json"))
     return plan
 
@@ -173,11 +217,35 @@ def whole_log(run: Run) -> tuple[int, Interactions, NDArray[np.bool_]]:
     return now, loaded.interactions, loaded.is_target
 
 
+def _with_shuffled_ties(plan: Plan) -> Plan:
+    """Shuffle ties wherever something is decided, and test once more in the source's order."""
+
+    def shuffled(window: Window) -> Window:
+        return window.model_copy(update={"cut": window.cut.model_copy(update={"shuffles_ties": True})})
+
+    return plan.model_copy(
+        update={
+            "selection": shuffled(plan.selection),
+            "test": tuple(map(shuffled, plan.test)),
+            "file_order": tuple(window.model_copy(update={"name": f"file-order-{window.name}"}) for window in plan.test),
+        }
+    )
+
+
 def _plan(
-    kind: Literal["global_time", "leave_last_out"], data: Interactions, is_target: NDArray[np.bool_], now: int, run: Run
+    kind: Literal["global_time", "leave_last_out", "session_next_item"],
+    data: Interactions,
+    is_target: NDArray[np.bool_],
+    now: int,
+    run: Run,
 ) -> Plan:
     split = run.recipe.split
     require_target(is_target, run.recipe.target)
+    if kind == "session_next_item":
+        gap = split.session_gap // timedelta(microseconds=1)
+        plan = _plan("global_time", data, sessions.has_history(data, is_target, gap=gap), now, run)
+        asked = [window.model_copy(update={"session_gap": gap}) for window in (plan.selection, *plan.test)]
+        return plan.model_copy(update={"kind": kind, "selection": asked[0], "test": tuple(asked[1:])})
     if kind == "global_time":
         cuts = protocol.plan_global_time(data.users[is_target], data.timestamps[is_target], split, now=now)
         test = [
@@ -206,6 +274,22 @@ def candidates(run: Run, at: int) -> list[str] | None:
 
     with reading(run) as con:
         return allowed_items(con, run.recipe.rules, at)
+
+
+def asked_candidates(run: Run, at: int) -> list[str] | None:
+    """Return what evaluated lists choose from at a time; None for everything."""
+    return _catalogue_at(run, at) if run.recipe.split.candidates == "all" else candidates(run, at)
+
+
+def _catalogue_at(run: Run, at: int) -> list[str] | None:
+    """Return the items that were there at a time, whatever the rules say of them; None where that is all."""
+    from bowerbird.ranking.rules import KNOWN
+    from bowerbird.warehouse.leak_facts import arrivals
+
+    with reading(run) as con:
+        came = arrivals(con, at)
+        later = set(came.loc[came["came_at"] > pd.Timestamp(at, unit="us", tz="UTC"), ITEM_ID])
+        return [item for (item,) in con.execute(KNOWN).fetchall() if item not in later] if later else None
 
 
 def candidates_now(run: Run, plan: Plan) -> list[str] | None:

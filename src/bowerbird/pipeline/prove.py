@@ -22,6 +22,7 @@ from bowerbird.evaluation.beyond import list_figures, pasts
 from bowerbird.evaluation.calibration import fine_bins
 from bowerbird.evaluation.decision import RANDOM, LeakResult
 from bowerbird.evaluation.matching import match
+from bowerbird.evaluation.sessions import by_owner
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline.catalogue import read_catalogue
@@ -30,7 +31,9 @@ from bowerbird.pipeline.prepare import (
     Cut,
     Window,
     all_targets,
+    asked_candidates,
     load_cut,
+    load_history,
     load_items,
     load_targets,
     load_users,
@@ -39,7 +42,7 @@ from bowerbird.pipeline.prepare import (
 )
 from bowerbird.pipeline.run import TEXTS, Run, digest, environment, knowledge_digest, semantic_ids_report, texts_report
 from bowerbird.ranking.lists import ListMaker
-from bowerbird.ranking.rules import allowed_items, read_shelf
+from bowerbird.ranking.rules import read_shelf
 from bowerbird.recipe import Recipe
 from bowerbird.recipe_search import Search
 from bowerbird.store.lock import writer_lock
@@ -253,7 +256,9 @@ def score(run: Run, fitted: Fitted, window: Window) -> Scored:
     """Recommend to everybody with something to find in a window, from the full catalogue, and count what is found."""
     model, folder = load_model(fitted.folder), window_folder(run, window)
     scored = score_lists(run, model, window, label=fitted.spec.label, folder=folder)
-    has_probabilities = type(model).predict_proba is not Model.predict_proba  # reading all targets may take a pass over the log
+    has_probabilities = (
+        type(model).predict_proba is not Model.predict_proba and window.session_gap is None
+    )  # reading all targets may take a pass over the log
     bins = fine_bins(model, all_targets(run, window), seed=run.recipe.seed) if has_probabilities else None
     if bins is None:
         return scored
@@ -273,11 +278,13 @@ def score_lists(
     """
     k, targets = run.recipe.gate.k, load_targets(run, window)
     known = model.data if history is None else history
+    if window.session_gap is not None:
+        history = load_history(run, window)
+    allowed = asked_candidates(run, window.cut.at)
     with reading(run) as con:
-        allowed = allowed_items(con, run.recipe.rules, window.cut.at)
         catalogue = read_catalogue(con, known, at=window.cut.at, texts=run.folder / TEXTS)
     users = targets[USER_ID].unique().tolist()
-    lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history)
+    lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history, is_asked=True)
     leaks = check_leaks(run, window, model, lists, targets)
     matches = match(lists, targets, k=k, items=known.item_index)
     beyond = list_figures(matches, catalogue, past_UN=pasts(known, matches.user_ids))
@@ -285,6 +292,8 @@ def score_lists(
     per_user = pd.concat([metrics.score_matches(matches), shorter, beyond], axis=1)
     for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
         per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
+    if window.session_gap is not None:
+        per_user = by_owner(per_user, targets)
     files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}
     lists.to_parquet(files["lists"], index=False)
     per_user.to_parquet(files["users"])
@@ -308,9 +317,13 @@ def recommend(
     at: int,
     allowed: list[str] | None,
     history: Interactions | None = None,
+    is_asked: bool = False,
 ) -> pd.DataFrame:
-    """List ``k`` of the allowed items for users, less what the recipe does not recommend again, in the order of its rules."""
-    return lister(run, model, k=k, at=at, allowed=allowed, history=history)(users)
+    """List ``k`` of the allowed items for users, less what the recipe does not recommend again, in the order of its rules.
+
+    ``is_asked`` says that an evaluation asks, which may ask for what is new to the user alone.
+    """
+    return lister(run, model, k=k, at=at, allowed=allowed, history=history, is_asked=is_asked)(users)
 
 
 def lister(
@@ -322,13 +335,15 @@ def lister(
     allowed: list[str] | None,
     history: Interactions | None = None,
     as_policy: bool = False,
+    is_asked: bool = False,
 ) -> Callable[[list[str]], pd.DataFrame]:
     """Return what ``recommend`` asks for some users, with all that the rules have to know read once.
 
     Lists are made as long as the longest that are evaluated or published, then cut: so the shorter begin the longer.
-    ``as_policy`` is that of ``ListMaker``.
+    ``as_policy`` is that of ``ListMaker``, ``is_asked`` that of ``recommend``.
     """
-    excluded, recipe = exclude_seen(run), run.recipe
+    recipe = run.recipe
+    excluded = True if is_asked and recipe.split.candidates == "unseen" else exclude_seen(run)
 
     def ask(some: list[str], size: int) -> pd.DataFrame:
         return model.recommend(some, k=size, exclude_seen=excluded, candidates=allowed, at=at, history=history)

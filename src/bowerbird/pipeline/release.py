@@ -18,7 +18,7 @@ from bowerbird.models import load_model
 from bowerbird.models.base import Model
 from bowerbird.models.composite import Composite
 from bowerbird.pipeline.judge import EVALUATION, Verdict
-from bowerbird.pipeline.prepare import Plan, all_users, candidates, candidates_now, load_cut, reading
+from bowerbird.pipeline.prepare import Plan, all_users, asked_candidates, candidates, candidates_now, load_history, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
 from bowerbird.pipeline.run import (
     LISTS,
@@ -121,9 +121,9 @@ def _refit_overlap(run: Run, model: Model, verdict: Verdict, plan: Plan) -> floa
     evaluated = next(one for one in verdict.scored if one.window == window.name)
     lists = pd.read_parquet(evaluated.lists)
     users = lists[USER_ID].unique().tolist()[:USERS_COMPARED]
-    history, _ = load_cut(run, window.cut)
-    at, allowed = window.cut.at, candidates(run, window.cut.at)
-    again = recommend(run, model, users, k=run.recipe.gate.k, at=at, allowed=allowed, history=history)
+    history, at = load_history(run, window), window.cut.at
+    allowed, k = asked_candidates(run, at), run.recipe.gate.k
+    again = recommend(run, model, users, k=k, at=at, allowed=allowed, history=history, is_asked=True)
     return metrics.overlap(lists, again, k=run.recipe.gate.k)
 
 

@@ -51,7 +51,7 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
     with timed(run, "test"):
         scored = [
             prove.score(run, prove.fit(run, spec, window.cut), window)
-            for window in (*plan.test, *plan.beside)
+            for window in plan.windows
             for spec in prove.entrants(recipe, nominee, leader)
         ]
         judge.evaluate(run, plan, scored, nominee, leader)
