@@ -31,6 +31,11 @@ from bowerbird.store.runs import CONTENT, DECISION, MANIFEST, OUTCOME, REPORT, r
 
 DRIFT = "drift.json"
 SIMULATED = "The data is simulated: no person, item or event in it is real."
+TITLES = {
+    "global_time": "Global time split",
+    "leave_last_out": "Leave-last-out",
+    "session_next_item": "Session next item",
+}
 LEAVE_LAST_OUT = (
     "Leave-last-out: each user's last success is held out, whenever it was, so popularity and item relations come in part "
     "from later times. The global time split beside it has no such leak."
@@ -239,12 +244,13 @@ def _short(value: object) -> str | None:
 
 
 def _evaluations(evaluation: dict[str, Any]) -> tuple[report.Evaluation, ...]:  # Any: JSON
-    leaves_out = evaluation["protocol"] == "leave_last_out"
-    title = "Leave-last-out" if leaves_out else "Global time split"
-    first = _evaluation(title, evaluation, "models", LEAVE_LAST_OUT if leaves_out else "")
-    if not evaluation["beside"]:
-        return (first,)
-    return first, _evaluation("Global time split, beside", evaluation, "beside", "Shown for comparison; it decides nothing.")
+    protocol, comparison = evaluation["protocol"], "Shown for comparison; it decides nothing."
+    found = [_evaluation(TITLES[protocol], evaluation, "models", LEAVE_LAST_OUT if protocol == "leave_last_out" else "")]
+    if evaluation["beside"]:
+        found.append(_evaluation("Global time split, beside", evaluation, "beside", comparison))
+    if evaluation.get("file_order"):
+        found.append(_evaluation("Ties in the source's order, beside", evaluation, "file_order", comparison))
+    return tuple(found)
 
 
 def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) -> report.Evaluation:  # Any: JSON
@@ -281,7 +287,7 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
     return report.Evaluation(
         title=title,
         results=tuple(results),
-        num_users=evaluation["num_users" if part == "models" else "num_users_beside"],
+        num_users=evaluation["num_users_beside" if part == "beside" else "num_users"],
         note=note,
     )
 
