@@ -93,7 +93,8 @@ def test_slices_of_a_first_run_stand_beside_the_best_rival_and_block_nothing(hom
     policy = {"slices": {"users": ["country"], "items": ["kind"], "min_users": 30}}
     recipe = shop_recipe(candidate="cooccurrence", gate=policy, source=source_with_users())
 
-    evaluation = evaluation_of(home, run_all(home, recipe, source))
+    outcome = run_all(home, recipe, source)
+    evaluation = evaluation_of(home, outcome)
 
     assert len({one["other"] for one in evaluation["slices"]} & {"personal_frequency", "popularity_7d"}) == 1
     assert not any(one["blocks"] for one in evaluation["slices"])
@@ -104,6 +105,15 @@ def test_slices_of_a_first_run_stand_beside_the_best_rival_and_block_nothing(hom
     assert found["user", "returning"]["nominee"] == pytest.approx(everybody)
     assert found["country", "DE"]["num_users"] + found["country", "FR"]["num_users"] == evaluation["num_users"]
     assert {value for column, value in found if column == "kind"} == {"toy", "book"}
+    hits = num_targets = 0
+    for window in evaluation["test_windows"]:
+        folder = home.runs / outcome["run_id"] / "evaluation" / window["name"]
+        targets = pd.read_parquet(folder / "targets.parquet")
+        lists = pd.read_parquet(folder / "cooccurrence.lists.parquet")
+        hits += len(targets.merge(lists, on=["user_id", "item_id"]))
+        num_targets += len(targets)
+    share, low, high = evaluation["targets_found"]["cooccurrence"]
+    assert share == pytest.approx(hits / num_targets) and low < share < high, "every target counts alike"
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline import leaks
 from bowerbird.pipeline.behaviour import check_behaviour
 from bowerbird.pipeline.catalogue import published_lists
+from bowerbird.pipeline.found import targets_found
 from bowerbird.pipeline.off_policy import measure_off_policy
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
@@ -211,6 +212,7 @@ def evaluate(
             for label in rival_labels
             if label != RANDOM
         },
+        "targets_found": targets_found(run, plan.test, tested),
         **compare_slices(run, plan.test, tested[own], tested.get(beside_it or ""), guards=guards, decides=is_change),
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},

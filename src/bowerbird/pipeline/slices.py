@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bowerbird.columns import CREATED_AT, ITEM_ID, USER_ID
+from bowerbird.columns import CREATED_AT, ITEM_ID, RANK, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.evaluation import slices
 from bowerbird.evaluation.decision import GuardResult, SliceResult
@@ -95,7 +95,7 @@ def _look(
     run: Run, window: Window, scored: tuple[Scored, Scored], figures: Sequence[pd.Series[Any]], everybody: pd.Index[Any]
 ) -> _Seen:  # Any: ids are texts or numbers
     targets, k = load_targets(run, window), run.recipe.gate.k
-    ours, theirs = (match(pd.read_parquet(one.lists), targets, k=k) for one in scored)
+    ours, theirs = (match(pd.read_parquet(one.lists, columns=[USER_ID, ITEM_ID, RANK]), targets, k=k) for one in scored)
     users = everybody.get_indexer(ours.user_ids).astype(np.int64)
     return _Seen(
         data=load_cut(run, window.cut)[0],
