@@ -195,12 +195,13 @@ class SequentialModel(Model):
         best, validations = best_epoch(epochs), [point.validation for point in epochs]
         return best, tuple(self._plan(rest, settings, max_epochs).drops(validations[: best - 1]))
 
-    def _plan(self, sequences: Sequences, settings: SequentialConfig, num_epochs: int, *, rate: float = 1) -> Plan:
+    def _plan(self, sequences: Sequences, settings: SequentialConfig, num_epochs: int, *, is_update: bool = False) -> Plan:
+        """Plan a training; an update's rate is lower and falls to 0, so that one pass ends near the weights that were there."""
         return Plan(
             num_epochs=num_epochs,
             steps_an_epoch=num_batches(cut_windows(sequences, settings.max_length or 1), settings.batch_tokens or 1),
-            learning_rate=settings.learning_rate * rate,
-            schedule=settings.schedule,
+            learning_rate=settings.learning_rate * (UPDATE_RATE if is_update else 1),
+            schedule="linear" if is_update else settings.schedule,
             drop_epochs=settings.drop_epochs,
             weight_decay=settings.weight_decay,
             patience=settings.patience,
@@ -220,7 +221,7 @@ class SequentialModel(Model):
         generator = torch.Generator().manual_seed(self.seed)
         counts_V = np.bincount(sequences.items, minlength=len(self._vocabulary))
         max_length, batch_tokens = settings.max_length or 1, settings.batch_tokens or 1
-        plan = self._plan(sequences, settings, num_epochs, rate=1 if start is None else UPDATE_RATE)
+        plan = self._plan(sequences, settings, num_epochs, is_update=start is not None)
         network = self._fresh(counts_V, settings, generator)
         if start is not None:
             network.take_over(*start)
