@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import tomllib
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,8 +19,9 @@ from bowerbird.recipe_gate import Gate, PolicyFile, with_check_files
 from bowerbird.recipe_knowledge import Explanations, Knowledge
 from bowerbird.recipe_rules import Rules
 from bowerbird.recipe_search import Search, is_plain
+from bowerbird.recipe_split import Split
 from bowerbird.recipe_text import ItemTexts
-from bowerbird.recipe_values import Columns, Duration, Join, Section, Share, Text, Texts, When, require_known
+from bowerbird.recipe_values import Columns, Join, Section, Share, Text, Texts, When, require_known
 
 SHOWN = 80
 """So much of a wrong value stands in an error."""
@@ -194,25 +194,6 @@ class Target(Section):
     events: Texts
     exclude_events: tuple[str, ...] = ()
     """A user's items with these events are not recommended again; none: repeats are welcome."""
-
-
-class Split(Section):
-    """How time is cut into fit, selection and test."""
-
-    kind: Literal["global_time", "leave_last_out", "session_next_item"] = "global_time"
-    horizon: Duration = timedelta(days=7)
-    """How long lists live, and so how long a test window is."""
-    selection: Duration | None = None
-    """Length of the selection window; the horizon where absent."""
-    test: Annotated[int, Field(ge=1, le=52)] = 4
-    """At most so many consecutive test windows are pooled until there are 1,000 users or a tenth of the events."""
-    session_gap: Duration = timedelta(minutes=30)
-    """A pause longer than this begins a new session, of events without a ``session_id``."""
-    ties: Literal["kept", "shuffled"] = "kept"
-    """``shuffled`` puts a user's events of one moment in random order, and shows figures in the source's order beside."""
-    candidates: Literal["available", "all", "unseen"] = "available"
-    """What evaluated lists choose from: what the rules allow at the time, all that was there, or of the former what is new to
-    the user."""
 
 
 class ModelSpec(BaseModel):

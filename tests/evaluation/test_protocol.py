@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.errors import DataError
 from bowerbird.evaluation import leaks, protocol
-from bowerbird.recipe import Split
+from bowerbird.recipe_split import Split
 
 DAY = MICROSECONDS_A_DAY
 PEER_SPLIT = Path(__file__).parents[3] / "shared" / "bench" / "split.py"

@@ -25,7 +25,7 @@ from bowerbird.columns import IS_REPEAT, ITEM_ID, TIMESTAMP, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Ids, Interactions
 from bowerbird.errors import DataError
 from bowerbird.evaluation.leaks import write_moment
-from bowerbird.recipe import Split
+from bowerbird.recipe_split import Split
 from bowerbird.recipe_values import write_duration
 
 ENOUGH_USERS = 1000
