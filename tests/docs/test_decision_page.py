@@ -61,6 +61,12 @@ def test_its_figures_are_those_of_the_run(tmp_path: Path) -> None:
         assert f"| {one['mean']:+.4f} | {one['low']:+.4f} to {one['high']:+.4f} |" in PAGE, one
         champion = one["name"] == "personal_frequency"
         assert not champion or f"could have shown: {one['detectable']:.4f}" in TEXT
+    slices = {f"{one['column']}: {one['value']}": one for one in told["view"]["slices"]}
+    worst, best = told["view"]["slices"][0], slices["user activity: 2 to 41 events"]
+    assert outcome["worst_slice"].startswith("item popularity: tail")
+    assert f"over {worst['num_users']} users, adjusted p = {worst['adjusted_p']:.2g}" in TEXT and worst["blocks"]
+    for one in (worst, best):
+        assert f"{one['mean']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})" in TEXT
     sides = {result["name"]: result for result in told["evaluations"][0]["results"]}
     for name in ("cooccurrence", "personal_frequency"):
         novel, repeat = sides[name]["novel"], sides[name]["repeat"]

@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 WIDTH = 400
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 40
+MOST_LETTERS = 23
+"""Of a name beside a picture."""
 POINT = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"/>')
 LINE = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
 PATH = Markup('<path class="{}" d="{}"/>')
@@ -119,8 +121,8 @@ def forest_plot(rows: Sequence[Interval], *, caption: Caption, reference: float 
 
     Behind them lies a line at ``reference``, or, where there is none, the marked row's interval as a band.
     """
-    row_height, longest = 34, 23
-    gutter = 18 + 7.4 * min(longest, max(len(row.name) for row in rows))
+    row_height = 34
+    gutter = 18 + 7.4 * min(MOST_LETTERS, max(len(row.name) for row in rows))
     bottom = TOP + row_height * len(rows)
     ends = [end for row in rows for end in (row.value, row.low, row.high, row.bound, reference) if end is not None]
     across = ticks(min(0.0, *ends), max(ends))
@@ -135,7 +137,7 @@ def forest_plot(rows: Sequence[Interval], *, caption: Caption, reference: float 
     for place, row in enumerate(rows):
         y = TOP + row_height * (place + 0.5)
         style = "bad" if row.is_bad else "first" if row.is_marked else "other"
-        parts.append(TEXT.format("name strong" if row.is_marked else "name", 0, y + 4.5, _shorten(row.name, longest)))
+        parts.append(TEXT.format("name strong" if row.is_marked else "name", 0, y + 4.5, _shorten(row.name, MOST_LETTERS)))
         if row.low is not None and row.high is not None:
             parts.append(LINE.format(f"whisker {style}", x_at(row.low), y, x_at(row.high), y))
         if row.bound is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bowerbird.report.charts import Caption, Interval, forest_plot
+from bowerbird.report.charts import MOST_LETTERS, Caption, Interval, forest_plot
 from bowerbird.report.content_decision import Contrast, DecisionView, Guard, OffPolicy, Slice
 from bowerbird.report.words import signed
 
@@ -50,7 +50,10 @@ def _differences(view: DecisionView) -> list[Picture]:
     found = []
     if rivals:
         less = ", without the sanity check random" if len(rivals) < len(view.contrasts) else ""
-        rows = [_row(one.name, one, is_marked=one.is_champion) for one in sorted(rivals, key=lambda one: one.mean)]
+        rows = [
+            _row(one.name, one, is_marked=one.is_champion, is_bad=one.high < 0)
+            for one in sorted(rivals, key=lambda one: one.mean)
+        ]
         found.append(_forest("differences", f"{view.metric}, differences with {level}{less}", rows))
     if view.guards:
         others = sorted({one.other for one in view.guards})
@@ -74,9 +77,9 @@ def _slices(view: DecisionView) -> Picture:
 
 
 def _names(slices: Sequence[Slice]) -> list[str]:
-    """Name slices by their value alone where it is not ambiguous, for room is short."""
+    """Name slices in full where there is room, else by their value alone where that is not ambiguous."""
     values = [one.value for one in slices]
-    return [one.value if values.count(one.value) == 1 else one.name for one in slices]
+    return [one.name if len(one.name) <= MOST_LETTERS or values.count(one.value) > 1 else one.value for one in slices]
 
 
 def _off_policy(found: OffPolicy) -> Markup:
@@ -86,7 +89,7 @@ def _off_policy(found: OffPolicy) -> Markup:
 
 def _row(name: str, one: Contrast | Guard | Slice, *, is_marked: bool = False, is_bad: bool = False) -> Interval:
     bound = None if isinstance(one, Contrast) else one.bound
-    return Interval(name, one.mean, one.low, one.high, is_marked=is_marked, is_bad=is_bad or one.high < 0, bound=bound)
+    return Interval(name, one.mean, one.low, one.high, is_marked=is_marked, is_bad=is_bad, bound=bound)
 
 
 def _forest(key: str, title: str, rows: Sequence[Interval], *, reference: float | None = 0.0) -> Picture:
