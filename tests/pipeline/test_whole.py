@@ -135,7 +135,9 @@ def test_a_change_that_is_no_better_is_held_and_a_person_can_publish_it(home: Ho
     wide, narrow = (one["rivals"]["popularity_7d"] for one in (first, held))
     assert wide["low"] < narrow["low"] < narrow["value"] == wide["value"] < narrow["high"] < wide["high"]
     assert held["version"] == 1
+    assert "This run waits for an answer" in Path(held["report"]).read_text(encoding="utf-8")
     closed = approve(home, held["run_id"], accept=True, by="Ada", reason="a trial")
+    assert "<b>Ada approved it</b>" in Path(held["report"]).read_text(encoding="utf-8")
     assert closed["version"] == 2 and history(home)[0].kind == "approve" and history(home)[0].by == "Ada"
     assert read_json(home.runs / held["run_id"] / "manifest.json")["answer"]["reason"] == "a trial"
     with pytest.raises(UserError, match="has been answered by Ada"):
