@@ -9,7 +9,7 @@ import pytest
 from bowerbird.data.interactions import Interactions
 from bowerbird.errors import DataError
 from bowerbird.evaluation import protocol
-from bowerbird.evaluation.sessions import by_owner, has_history, next_item, number_sessions
+from bowerbird.evaluation.sessions import by_owner, has_history, next_item, number_sessions, owners
 
 MINUTE = 60_000_000
 GAP = 30 * MINUTE
@@ -84,6 +84,8 @@ def test_a_user_of_several_sessions_counts_once() -> None:
     _, targets = asked()
     found = by_owner(pd.DataFrame({"ndcg": [1.0, 0.0, 0.5], "novel": [1.0, np.nan, np.nan]}, index=targets["user_id"]), targets)
     assert found["ndcg"].to_dict() == {"ann": 0.5, "ben": 0.5}
+    assert owners(targets, targets["user_id"]).tolist() == ["ann", "ann", "ben"]
+    assert owners(targets.drop(columns="owner"), pd.Index(["abe"])).tolist() == ["abe"]
     assert found.loc["ann", "novel"] == 1 and np.isnan(found.loc["ben", "novel"])
 
 

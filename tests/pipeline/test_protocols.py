@@ -13,6 +13,7 @@ from bowerbird.pipeline.prepare import Cut, Window
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, open_run, pin_versions
 from bowerbird.pipeline.session import ingest_source
+from bowerbird.pipeline.slices import measure_slices
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
@@ -46,6 +47,8 @@ def test_sessions_are_asked_about_alone_and_counted_by_user(home: Home, source: 
     assert values["cooccurrence"] > values["popularity_7d"] > 0, "the next item follows from the last"
     assert 50 < found["num_users"] <= 120
     assert {row["name"]: row["passed"] for row in found["leaks"]}["events on both sides"] is True
+    (activity,) = {column for column in (one["column"] for one in found["slices"]) if "activity" in column}
+    assert sum(one["num_users"] for one in found["slices"] if one["column"] == activity) == found["num_users"]
 
 
 @pytest.mark.slow
@@ -66,12 +69,16 @@ def test_shuffled_ties_decide_and_the_order_of_the_file_stands_beside(home: Home
 
 @pytest.fixture
 def asked(home: Home, source: Path) -> Any:  # Any: a function that asks a model
-    """Score a model on one window; return lists and targets."""
+    """Score a model on one window; return lists, targets, and slices beside random."""
 
-    def ask(recipe: Recipe, *, kept: Window, name: str = "cooccurrence", at: Home = home) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def ask(recipe: Recipe, *, kept: Window, name: str = "cooccurrence", at: Home = home) -> tuple[pd.DataFrame, ...]:
         run = opened(at, recipe, source)
-        scored = prove.score(run, prove.fit(run, Spec(label=name, name=name), kept.cut), kept)
-        return pd.read_parquet(scored.lists), prepare.load_targets(run, kept)
+        scored, other = (
+            prove.score(run, prove.fit(run, Spec(label=label, name=one), kept.cut), kept)
+            for label, one in (("asked", name), ("other", "random"))
+        )
+        found = measure_slices(run, [kept], [scored], [other])
+        return pd.read_parquet(scored.lists), prepare.load_targets(run, kept), pd.DataFrame([one.model_dump() for one in found])
 
     return ask
 
@@ -95,7 +102,7 @@ def test_all_candidates_are_what_was_there_whatever_the_rules_say(asked: Any, so
 
 
 def test_unseen_candidates_and_targets_are_new_to_the_user(asked: Any, source: Path) -> None:
-    lists, targets = asked(shop_recipe(split={"candidates": "unseen"}), kept=WINDOW)
+    lists, targets, _ = asked(shop_recipe(split={"candidates": "unseen"}), kept=WINDOW)
     log = pd.read_csv(source / "events.csv")
     before = log[pd.to_datetime(log["time"]) < pd.Timestamp("2026-01-31", tz="UTC")]
     had = set(zip(before["user"], before["item"], strict=True))
@@ -113,7 +120,7 @@ def test_unseen_candidates_and_targets_are_new_to_the_user(asked: Any, source: P
     ],
     ids=["global_time", "session_next_item", "shuffled ties"],
 )
-def test_what_is_planted_after_a_window_changes_no_list_and_no_target(
+def test_what_is_planted_after_a_window_changes_no_list_no_target_and_no_slice(
     asked: Any, source: Path, tmp_path: Path, window: Window
 ) -> None:
     write_log(source / "events.csv", days=range(35))
@@ -123,5 +130,5 @@ def test_what_is_planted_after_a_window_changes_no_list_and_no_target(
     write_items(source / "items.csv")
     after = asked(shop_recipe(), kept=window, at=Home.open(tmp_path / "after"))
     for own, planted in zip(before, after, strict=True):
-        assert len(own) > 50
+        assert len(own) > 5
         pd.testing.assert_frame_equal(own, planted)

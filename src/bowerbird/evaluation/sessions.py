@@ -7,6 +7,8 @@ fitted on the events before the window in which the target lies. Shapes: E event
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -111,8 +113,15 @@ def next_item(
 
 def by_owner(per_session: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
     """Average what the sessions of a user reached, so that one row is one independent user."""
-    owners = targets.drop_duplicates(USER_ID).set_index(USER_ID)[OWNER].reindex(per_session.index)
-    return per_session.groupby(owners.to_numpy(), sort=True).mean().rename_axis(USER_ID)
+    return per_session.groupby(owners(targets, per_session.index), sort=True).mean().rename_axis(USER_ID)
+
+
+def owners(targets: pd.DataFrame, user_ids: pd.Index[Any]) -> pd.Index[Any]:  # Any: ids are texts or numbers
+    """Return whose the sessions ``user_ids`` are; where ``targets`` are not of sessions, users are their own."""
+    if OWNER not in targets:
+        return user_ids
+    found: pd.Index[Any] = pd.Index(targets.drop_duplicates(USER_ID).set_index(USER_ID)[OWNER].reindex(user_ids))
+    return found
 
 
 def _last_targets(

@@ -17,6 +17,7 @@ from bowerbird.evaluation import slices
 from bowerbird.evaluation.decision import GuardResult, SliceResult
 from bowerbird.evaluation.matching import Matches, match
 from bowerbird.evaluation.metrics import METRICS
+from bowerbird.evaluation.sessions import owners
 from bowerbird.evaluation.slices import Codes, Grouping
 from bowerbird.evaluation.statistics import Values
 from bowerbird.pipeline.prepare import Window, load_cut, load_items, load_targets, load_users
@@ -96,13 +97,14 @@ def _look(
 ) -> _Seen:  # Any: ids are texts or numbers
     targets, k = load_targets(run, window), run.recipe.gate.k
     ours, theirs = (match(pd.read_parquet(one.lists, columns=[USER_ID, ITEM_ID, RANK]), targets, k=k) for one in scored)
-    users = everybody.get_indexer(ours.user_ids).astype(np.int64)
+    user_ids = owners(targets, ours.user_ids)
+    users = everybody.get_indexer(user_ids).astype(np.int64)
     return _Seen(
         data=load_cut(run, window.cut)[0],
         cut_off=window.cut.at,
         users=users,
-        user_ids=ours.user_ids,
-        values_U2=np.column_stack(figures),
+        user_ids=user_ids,
+        values_U2=np.column_stack([one.reindex(user_ids) for one in figures]),
         target_users=ours.user_ids.get_indexer(pd.Index(targets[USER_ID])).astype(np.int64),
         target_items=ours.item_ids.get_indexer(pd.Index(targets[ITEM_ID])).astype(np.int64),
         item_ids=ours.item_ids,
