@@ -144,8 +144,7 @@ def test_what_users_did_in_the_future(home: Home, source: Path) -> None:
     assert "users.orders follows the number of" in caught(home, shop_recipe(source=mapped), source)
 
 
-@pytest.mark.parametrize("kind", ["leave_last_out"])
-def test_the_same_event_on_both_sides(home: Home, source: Path, plugged_in: Any, kind: str) -> None:
+def test_the_same_event_on_both_sides(home: Home, source: Path, plugged_in: Any) -> None:
     """The log holds each purchase twice, and the model takes back into its fit what was held out."""
     lines = (source / "events.csv").read_text().splitlines()
     (source / "events.csv").write_text("\n".join([lines[0], *(line for line in lines[1:] for _ in range(2))]) + "\n")
@@ -157,7 +156,7 @@ def test_the_same_event_on_both_sides(home: Home, source: Path, plugged_in: Any,
         return log.select(~is_last)
 
     plugged_in(forget_one_copy)
-    said = caught(home, cheating(split={"kind": kind}, contracts=kept), source)
+    said = caught(home, cheating(split={"kind": "leave_last_out"}, contracts=kept), source)
     assert "events are in the fit and among the targets; the first: user 'u0'" in said
 
 
@@ -183,6 +182,7 @@ def test_rows_that_are_younger_than_the_cut_off(home: Home, source: Path) -> Non
     assert "item 'i7', 2026-02-08" in said
 
 
+@pytest.mark.slow
 def test_a_leak_among_searched_settings_ends_the_run_too(home: Home, source: Path, plugged_in: Any) -> None:
     pytest.importorskip("optuna", reason="the extra tune is not installed")
     plugged_in(lambda data, items: whole_log(source))
@@ -191,6 +191,7 @@ def test_a_leak_among_searched_settings_ends_the_run_too(home: Home, source: Pat
     assert caught(home, shop_recipe(models=[searched]), source).startswith("training events: ")
 
 
+@pytest.mark.slow
 def test_honest_columns_pass_and_the_evaluation_says_what_was_checked(home: Home, source: Path) -> None:
     """A count as of the first month, what people joined when, and a price: none of them knows what came."""
     rng = np.random.default_rng(1)

@@ -116,7 +116,9 @@ def test_unseen_candidates_and_targets_are_new_to_the_user(asked: Any, source: P
     [
         WINDOW,
         WINDOW.model_copy(update={"session_gap": 2 * DAY}),
-        WINDOW.model_copy(update={"cut": WINDOW.cut.model_copy(update={"shuffles_ties": True})}),
+        pytest.param(
+            WINDOW.model_copy(update={"cut": WINDOW.cut.model_copy(update={"shuffles_ties": True})}), marks=pytest.mark.slow
+        ),
     ],
     ids=["global_time", "session_next_item", "shuffled ties"],
 )
