@@ -49,6 +49,7 @@ def test_sessions_are_asked_about_alone_and_counted_by_user(home: Home, source: 
     assert {row["name"]: row["passed"] for row in found["leaks"]}["events on both sides"] is True
     (activity,) = {column for column in (one["column"] for one in found["slices"]) if "activity" in column}
     assert sum(one["num_users"] for one in found["slices"] if one["column"] == activity) == found["num_users"]
+    assert 0 < found["targets_found"]["cooccurrence"][0] <= 1
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bowerbird.columns import USER_ID
+from bowerbird.evaluation.sessions import OWNER
 from bowerbird.evaluation.statistics import clustered_interval
 from bowerbird.pipeline.prepare import Window, load_targets
 from bowerbird.pipeline.prove import Scored
@@ -17,7 +18,8 @@ def targets_found(
     run: Run, windows: Sequence[Window], tested: Mapping[str, Sequence[Scored]]
 ) -> dict[str, tuple[float, float, float]]:
     """Return the share of the windows' targets that stand in a model's lists, with its bounds, by the model's label."""
-    num_targets = {window.name: load_targets(run, window)[USER_ID].value_counts() for window in windows}
+    targets = {window.name: load_targets(run, window) for window in windows}
+    num_targets = {name: one[OWNER if OWNER in one else USER_ID].value_counts() for name, one in targets.items()}
     found = {}
     for label, scored in tested.items():
         recalls = [pd.read_parquet(one.users, columns=["recall"])["recall"] for one in scored]
