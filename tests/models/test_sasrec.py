@@ -129,7 +129,9 @@ def test_defaults_follow_the_size_of_the_data() -> None:
     assert rules(600, 101, 7000) == (1, 50, 0.5, 1024, 512, 22)
     assert rules(4300, 94, 4000) == (1, 50, 0.2, 1024, 1024, 18)
     assert rules(6000, 170, 3400) == (2, 200, 0.2, 1024, 4096, 16)
-    assert rules(70_000, 166, 10_000) == (2, 200, 0.2, 1024, 4096, 3)
+    assert rules(70_000, 166, 10_000) == (2, 200, 0.2, 1024, 4096, 2), (
+        "rounded down: a third epoch and its refit pass 1,800 seconds"
+    )
 
 
 def test_a_given_setting_is_not_overruled() -> None:
