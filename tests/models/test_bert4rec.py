@@ -90,4 +90,4 @@ def test_epochs_are_five_times_those_of_sasrec_up_to_60_and_within_30_million_ev
     assert most(600, 101) == 60
     assert most(22_000, 7) == 60
     assert most(6000, 170) == 29
-    assert most(70_000, 166) == 3
+    assert most(70_000, 166) == 2
