@@ -198,6 +198,13 @@ def test_bad_duration_is_refused(value: object) -> None:
     assert "split.horizon" in message and repr(value) in message and "is no duration" in message
 
 
+def test_a_target_that_weighs_nothing_has_no_gain_to_be_worth() -> None:
+    content = changed("source.events.weights", {"view": 0})
+    content["target"] = {"events": ["view"], "gains": "weight"}
+    with pytest.raises(RecipeError, match="the target event 'view' has weight 0"):
+        read_recipe(content, where="r")
+
+
 @pytest.mark.parametrize("value", [timedelta(0), timedelta(seconds=90), timedelta(days=4000)])
 def test_duration_that_a_recipe_cannot_spell_is_refused(value: timedelta) -> None:
     with pytest.raises(ValueError, match="no duration"):
@@ -218,6 +225,7 @@ def test_duration_comes_back_in_its_largest_unit(text: str, spelled: str) -> Non
             "target names an event that source.events.weights lacks, 'vew'; known: view; did you mean 'view'?",
         ),
         ("target.exclude_events", ["vew"], "did you mean 'view'?"),
+        ("target.gains", "wieght", "target.gains: Input should be 'equal' or 'weight', got 'wieght'"),
         ("source.events.event", "viw", "source.events: weights lacks the event 'viw'; known: view; did you mean 'view'?"),
         ("source.events.event_when", [{"event": "viw", "when": "rating > 1"}], "weights lacks the event 'viw'"),
         ("source.events.cancels", {"undo": "viw"}, "cancels takes back the event 'viw'; known: view"),

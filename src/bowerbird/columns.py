@@ -30,6 +30,9 @@ KEYWORDS: Final = "keywords"
 ATTRIBUTES: Final = "attributes"
 PROFILE: Final = "profile"
 
+GAIN: Final = "gain"
+"""What finding a target is worth, above 0; where absent, all are worth the same."""
+
 POSITION: Final = "position"
 CLICK: Final = "click"
 PROPENSITY: Final = "propensity"

@@ -194,6 +194,8 @@ class Target(Section):
     events: Texts
     exclude_events: tuple[str, ...] = ()
     """A user's items with these events are not recommended again; none: repeats are welcome."""
+    gains: Literal["equal", "weight"] = "equal"
+    """What finding a target is worth to NDCG: the same for all, or the weight of its event (``source.events.weights``)."""
 
 
 class ModelSpec(BaseModel):
@@ -258,6 +260,11 @@ class Recipe(Section):
         if events is not None:
             for event in (*self.target.events, *self.target.exclude_events) if self.target else ():
                 require_known(event, events.weights, "target names an event that source.events.weights lacks,")
+            for event in self.target.events if self.target and self.target.gains == "weight" else ():
+                if not events.weights[event]:
+                    raise ValueError(
+                        f"target.gains is 'weight', and the target event {event!r} has weight 0; give it one above 0"
+                    )
             for rule in self.contracts.rules:
                 require_known(rule.column, events.columns, f"contracts.rules: {rule.name!r} asks for the column")
         items, users = self.source.items, self.source.users

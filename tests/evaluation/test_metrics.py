@@ -257,6 +257,32 @@ def test_items_of_a_match_come_first_and_targets_beyond_them_are_still_found():
     assert found.hit_items.tolist() == [1, 3]
 
 
+def test_ndcg_reads_what_a_target_is_worth_and_the_other_metrics_do_not():
+    """The list a b c d e, targets b (worth 1), d (4) and z (2): (1/log2 3 + 4/log2 5) / (4 + 2/log2 3 + 1/log2 4)."""
+    targets = frame_of_targets({"ann": "bdz"}).assign(gain=[1.0, 4.0, 2.0])
+    found = metrics.per_user_metrics(frame_of_lists({"ann": "abcde"}), targets, k=5)
+    by_hand = (1 / np.log2(3) + 4 / np.log2(5)) / (4 + 2 / np.log2(3) + 1 / 2)
+    assert found["ndcg"].item() == pytest.approx(by_hand)
+    plain = metrics.per_user_metrics(frame_of_lists({"ann": "abcde"}), targets.drop(columns="gain"), k=5)
+    pd.testing.assert_frame_equal(found.drop(columns="ndcg"), plain.drop(columns="ndcg"))
+
+
+def test_gains_that_are_all_alike_change_nothing_and_of_a_pair_twice_the_larger_counts():
+    targets = frame_of_targets({"ann": "bdz", "ben": "abcdefg", "cid": "a"})
+    lists = frame_of_lists({"ann": "abcde", "ben": "abcde"})
+    plain = metrics.per_user_metrics(lists, targets, k=3)
+    pd.testing.assert_frame_equal(metrics.per_user_metrics(lists, targets.assign(gain=4.0), k=3), plain)
+    twice = pd.concat([targets.assign(gain=4.0), targets.assign(gain=1.0)])
+    pd.testing.assert_frame_equal(metrics.per_user_metrics(lists, twice, k=3), plain)
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0, np.nan, np.inf])
+def test_a_gain_that_is_worth_nothing_is_refused(gain):
+    targets = frame_of_targets({"ann": "ab"}).assign(gain=[1.0, gain])
+    with pytest.raises(DataError, match="a target's gain is"):
+        metrics.per_user_metrics(LISTS, targets, k=2)
+
+
 def test_every_metric_may_be_the_gate_s_and_has_a_name_in_words():
     assert set(get_args(Metric)) == set(metrics.METRICS) == set(METRIC_NAMES)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from ir_measures import AP, RR, P, R, Rprec, Success, nDCG
 
-from bowerbird.evaluation import metrics
+from bowerbird.evaluation import matching, metrics
 
 
 def random_case(seed, *, k, num_users=150, num_items=60):
@@ -29,6 +29,20 @@ def random_case(seed, *, k, num_users=150, num_items=60):
 
 def some_items(rng, num_items, most):
     return rng.permutation(num_items)[: rng.integers(1, most + 1)]
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_graded_ndcg_equals_that_of_ir_measures(k):
+    lists, targets = random_case(7, k=k)
+    targets["gain"] = np.random.default_rng(8).integers(1, 5, len(targets)).astype(float)
+    names = {"user_id": "query_id", "item_id": "doc_id"}
+    run = lists.rename(columns=names).assign(score=-lists["rank"].astype(float))
+    graded = targets.rename(columns=names).assign(relevance=targets["gain"].astype(int))
+    measured = {one.query_id: one.value for one in ir_measures.iter_calc([nDCG @ k], graded, run)}
+    ours = metrics.per_user_metrics(lists, targets, k=k, metrics=["ndcg"])["ndcg"]
+    np.testing.assert_allclose(ours, [measured[user] for user in ours.index], atol=1e-9, rtol=0)
+    as_cut = metrics.at_each_k(matching.match(lists, targets, k=20), ks=[k], metrics=["ndcg"])[f"ndcg@{k}"]
+    np.testing.assert_allclose(as_cut, ours, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 5, 20])

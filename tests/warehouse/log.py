@@ -27,7 +27,9 @@ def day(number: float) -> datetime:
     return START + timedelta(days=number)
 
 
-def recipe(**events: Any) -> Recipe:  # Any: keys of [source.events]
+def recipe(
+    *, gains: str = "equal", targets: tuple[str, ...] = ("purchase",), **events: Any
+) -> Recipe:  # Any: keys of [source.events]
     """A shop's recipe: views weigh 1, purchases 4; purchases are the target and refunds take them back."""
     source = {
         "path": "events.csv",
@@ -36,7 +38,8 @@ def recipe(**events: Any) -> Recipe:  # Any: keys of [source.events]
         "cancels": {"refund": "purchase"},
         **events,
     }
-    return Recipe.model_validate({"name": "shop", "source": {"events": source}, "target": {"events": ["purchase"]}})
+    target = {"events": targets, "gains": gains}
+    return Recipe.model_validate({"name": "shop", "source": {"events": source}, "target": target})
 
 
 def log(text: str, con: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:

@@ -24,6 +24,20 @@ def test_pair_only_seen_before_the_start_is_no_repeat() -> None:
     assert targets("1 ann tea view\n3 ann tea purchase", start=2, end=4) == [("ann", "tea", False)]
 
 
+def test_a_target_may_be_worth_the_largest_weight_of_its_events() -> None:
+    text = "2 ann tea view\n3 ann tea purchase\n3 ann cup view\n9 ann cup purchase"
+    asked = recipe(gains="weight", targets=("view", "purchase"))
+    frame = load_targets(log(text), asked, start=day(2), end=day(4))
+    assert frame[["item_id", "gain"]].to_numpy().tolist() == [["cup", 1.0], ["tea", 4.0]]
+    assert "gain" not in load_targets(log(text), recipe(), start=day(2), end=day(4))
+
+
+def test_a_purchase_that_is_taken_back_leaves_what_the_view_is_worth() -> None:
+    asked = recipe(gains="weight", targets=("view", "purchase"))
+    frame = load_targets(log("2 ann tea view\n2 ann tea purchase\n3 ann tea refund"), asked, start=day(2), end=day(4))
+    assert frame["gain"].tolist() == [1.0]
+
+
 def test_views_are_no_targets() -> None:
     assert targets("3 ann tea view", start=2, end=4) == []
 

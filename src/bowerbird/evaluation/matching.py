@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bowerbird.columns import ITEM_ID, RANK, USER_ID
+from bowerbird.columns import GAIN, ITEM_ID, RANK, USER_ID
 from bowerbird.errors import DataError
 
 Codes = NDArray[np.int64]
 Table = NDArray[np.int32]
+Gains = NDArray[np.float64]
 EMPTY = -1
 BLOCK = 1 << 16
 
@@ -40,6 +41,8 @@ class Matches:
         Distinct targets of each.
     hit_users, hit_places : int64 [H]
         Each hit's user (a place in ``user_ids``) and place in the list, from 0; ordered by user, then by place.
+    target_gains, hit_gains : float64 [T], [H], optional
+        What each target (by user, the largest gain first) and each hit is worth; None where all are worth the same.
     """
 
     k: int
@@ -49,6 +52,8 @@ class Matches:
     num_targets: Codes
     hit_users: Codes
     hit_places: Codes
+    target_gains: Gains | None = None
+    hit_gains: Gains | None = None
 
     @property
     def num_hits(self) -> Codes:
@@ -70,7 +75,8 @@ class Matches:
             raise DataError(f"k is {k}, and {self.k} places were matched", next_step="match as many places as the largest k")
         counts = self.hit_places < k
         users, places = self.hit_users[counts], self.hit_places[counts]
-        return replace(self, k=k, table_UK=self.table_UK[:, :k], hit_users=users, hit_places=places)
+        gains = None if self.hit_gains is None else self.hit_gains[counts]
+        return replace(self, k=k, table_UK=self.table_UK[:, :k], hit_users=users, hit_places=places, hit_gains=gains)
 
 
 def match(
@@ -84,7 +90,7 @@ def match(
         ``user_id, item_id, rank``, rank from 1, in any order; users without targets are left out. An item that stands
         twice in a list counts at its first place.
     targets : DataFrame
-        ``user_id, item_id``; a pair that occurs twice counts once.
+        ``user_id, item_id`` and optionally ``gain``, above 0; a pair that occurs twice counts once, with the larger gain.
     k : int
         Places that count, at least 1.
     items : Index [N], optional
@@ -94,8 +100,8 @@ def match(
     Raises
     ------
     DataError
-        For ``k`` or a rank below 1, a missing id, a rank that a user has twice, or ids that are numbers on one side and
-        texts on the other.
+        For ``k`` or a rank below 1, a missing id, a gain that is not above 0 and finite, a rank that a user has twice, or ids
+        that are numbers on one side and texts on the other.
     """
     if k < 1:
         raise DataError(f"k is {k}", next_step="give a whole number of places, at least 1")
@@ -104,11 +110,16 @@ def match(
     codes_T, wanted = pd.factorize(targets[ITEM_ID])
     known = pd.Index(wanted) if items is None else _joined(pd.Index(items.to_numpy()), pd.Index(wanted))
     items_T = known.get_indexer(pd.Index(wanted)).astype(np.int64)[codes_T]
-    users_T, items_T = _distinct(users_T.astype(np.int64), items_T, len(known))
+    gains_T = _gains(targets)
+    users_T, items_T, gains_T = _distinct(users_T.astype(np.int64), items_T, len(known), gains_T)
     table_UK = lay_out(lists, users=pd.Index(user_ids), items=known, k=k)
     hit_users, hit_places = _find(table_UK, users_T, items_T)
     num_targets = np.bincount(users_T, minlength=len(user_ids)).astype(np.int64)
-    return Matches(k, pd.Index(user_ids, name=USER_ID), known, table_UK, num_targets, hit_users, hit_places)
+    found = Matches(k, pd.Index(user_ids, name=USER_ID), known, table_UK, num_targets, hit_users, hit_places)
+    if gains_T is None:
+        return found
+    places = np.searchsorted(users_T * len(known) + items_T, hit_users * len(known) + found.hit_items)
+    return replace(found, target_gains=gains_T[np.lexsort((-gains_T, users_T))], hit_gains=gains_T[places])
 
 
 def paired_tables(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> tuple[pd.Index[Any], Table, Table]:  # Any: see Matches
@@ -190,11 +201,28 @@ def _are_full(ranks_L: NDArray[Any], starts: Codes, width: int) -> bool:  # Any:
     return bool((ranks_L.reshape(-1, width) == np.arange(1, width + 1)).all())
 
 
-def _distinct(users_T: Codes, items_T: Codes, num_items: int) -> tuple[Codes, Codes]:
-    """Keep one of equal pairs; ordered by user, then item."""
-    pairs = np.sort(users_T * num_items + items_T)
-    users, items = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], max(num_items, 1))
-    return users, items
+def _gains(targets: pd.DataFrame) -> Gains | None:
+    """Read what the targets are worth; None where that is not told."""
+    if GAIN not in targets:
+        return None
+    gains = targets[GAIN].to_numpy(np.float64)
+    wrong = ~(np.isfinite(gains) & (gains > 0))
+    if wrong.any():
+        raise DataError(f"a target's gain is {gains[wrong][0]:g}", next_step="give numbers above 0")
+    return gains
+
+
+def _distinct(users_T: Codes, items_T: Codes, num_items: int, gains_T: Gains | None) -> tuple[Codes, Codes, Gains | None]:
+    """Keep one of equal pairs, with the largest of their gains; ordered by user, then item."""
+    pairs = users_T * num_items + items_T
+    if gains_T is None:
+        pairs = np.sort(pairs)
+    else:
+        order = np.lexsort((-gains_T, pairs))
+        pairs, gains_T = pairs[order], gains_T[order]
+    is_first = np.diff(pairs, prepend=-1) > 0
+    users, items = np.divmod(pairs[is_first], max(num_items, 1))
+    return users, items, None if gains_T is None else gains_T[is_first]
 
 
 def _find(table_UK: Table, users_T: Codes, items_T: Codes) -> tuple[Codes, Codes]:

@@ -23,11 +23,21 @@ PERSISTENCE = 0.9
 
 
 def ndcg(matches: Matches) -> Values:
-    """Discounted gain 1 / log2(rank + 1) of the hits over that of the best list, min(k, targets) hits; [U]."""
+    """Discounted gain of the hits, gain / log2(rank + 1), over that of the best list, min(k, targets) hits; [U].
+
+    A hit's gain is 1 where nothing else is told (Järvelin and Kekäläinen, 2002, with the discount from the second place on).
+    """
     discounts = 1 / np.log2(np.arange(2, matches.k + 2))
-    best = np.cumsum(discounts)[np.minimum(matches.num_targets, matches.k) - 1]
-    values: Values = matches.sum_by_user(discounts[matches.hit_places]) / best
-    return values
+    if matches.target_gains is None or matches.hit_gains is None:
+        best = np.cumsum(discounts)[np.minimum(matches.num_targets, matches.k) - 1]
+        values: Values = matches.sum_by_user(discounts[matches.hit_places]) / best
+        return values
+    users_T = np.repeat(np.arange(len(matches.num_targets)), matches.num_targets)
+    places_T = np.arange(len(users_T)) - np.repeat(np.cumsum(matches.num_targets) - matches.num_targets, matches.num_targets)
+    is_listed_T = places_T < matches.k
+    earned_T = discounts[places_T[is_listed_T]] * matches.target_gains[is_listed_T]
+    best = np.bincount(users_T[is_listed_T], earned_T, minlength=len(matches.num_targets))
+    return matches.sum_by_user(discounts[matches.hit_places] * matches.hit_gains) / best
 
 
 def recall(matches: Matches) -> Values:
@@ -90,7 +100,7 @@ def per_user_metrics(
     lists : DataFrame
         ``user_id, item_id, rank`` (from 1). Users without targets are left out.
     targets : DataFrame
-        ``user_id, item_id``; distinct pairs count.
+        ``user_id, item_id`` and optionally ``gain``, which NDCG reads; distinct pairs count.
     k : int
         Places of a list that count.
     metrics : sequence of names in ``METRICS``

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bowerbird.columns import EVENT, ITEM_ID, SESSION_ID, TIMESTAMP, USER_ID, WEIGHT
+from bowerbird.columns import EVENT, GAIN, ITEM_ID, SESSION_ID, TIMESTAMP, USER_ID, WEIGHT
 from bowerbird.data.interactions import Ids, Interactions
 from bowerbird.errors import DataError
 from bowerbird.recipe import Recipe
@@ -137,12 +137,15 @@ def load_targets(con: duckdb.DuckDBPyConnection, recipe: Recipe, *, start: datet
     Returns
     -------
     DataFrame
-        ``user_id, item_id, is_repeat``, ordered by both ids; a repeat had a target event before ``start``, as known then.
+        ``user_id, item_id, is_repeat``, ordered by both ids; a repeat had a target event before ``start``, as known then. With
+        ``target.gains = "weight"`` a column ``gain``, too.
     """
     moments = {"start": as_moment(start), "end": as_moment(end)}
     judge(con, recipe)
     find_cancelled(con, *moments.values())
-    return con.execute(statement("targets"), moments).df()
+    targets: pd.DataFrame = con.execute(statement("targets"), moments).df()
+    is_graded = recipe.target is not None and recipe.target.gains == "weight"
+    return targets if is_graded else targets.drop(columns=GAIN)
 
 
 def _copy(con: duckdb.DuckDBPyConnection, name: str, cut_off: datetime, path: Path) -> int:

@@ -1,6 +1,6 @@
 -- one row per user and item with a target event in [$start, $end)
 -- What was taken back before the end is no target. A pair is a repeat where the user had a target event on the item before the
--- start, as it was known then.
+-- start, as it was known then. Its gain is the largest weight of the types of its target events.
 with
 
 known_events as (
@@ -8,7 +8,7 @@ known_events as (
 ),
 
 types as (
-    select event from event_types where is_target and cancels is null
+    select event, weight from event_types where is_target and cancels is null
 ),
 
 cancelled as (
@@ -17,14 +17,15 @@ cancelled as (
 
 target_events as (
     select * from known_events
-    semi join types using (event)
+    join types using (event)
 ),
 
 targets as (
-    select distinct user_id, item_id
+    select user_id, item_id, max(weight) as gain
     from target_events
     anti join (select event_id from cancelled where cut_off = $end) as cancelled_at_end using (event_id)
     where timestamp >= $start
+    group by user_id, item_id
 ),
 
 past_targets as (
@@ -38,7 +39,8 @@ final as (
     select
         targets.user_id,
         targets.item_id,
-        past_targets.user_id is not null as is_repeat
+        past_targets.user_id is not null as is_repeat,
+        targets.gain
     from targets
     left join past_targets
         on targets.user_id = past_targets.user_id and targets.item_id = past_targets.item_id
