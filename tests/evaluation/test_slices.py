@@ -77,29 +77,27 @@ def lists_and_targets():
     return lists, targets
 
 
-def codes(matches, targets):
-    return matches.user_ids.get_indexer(targets["user_id"]), matches.item_ids.get_indexer(targets["item_id"])
-
-
 def test_in_a_slice_of_items_only_its_targets_count_and_only_users_who_have_any():
     # Wanted are b and z. Ann has b at rank 2 (c does not count): 1 / log2 3. Ben has b at rank 1: 1. Cid's z is not found: 0.
     lists, targets = lists_and_targets()
     matches = match(lists, targets, k=2)
-    found = restricted(matches, *codes(matches, targets), matches.item_ids.isin(["b", "z"]))
+    found = restricted(matches, matches.item_ids.isin(["b", "z"]))
     assert found.user_ids.tolist() == [1, 2, 3]
     assert ndcg(found).tolist() == pytest.approx([1 / np.log2(3), 1, 0])
-    only_c = restricted(matches, *codes(matches, targets), matches.item_ids.isin(["c"]))
+    only_c = restricted(matches, matches.item_ids.isin(["c"]))
     assert (only_c.user_ids.tolist(), ndcg(only_c).tolist()) == ([1], [0])
-    nobody = restricted(matches, *codes(matches, targets), np.zeros(len(matches.item_ids), bool))
+    nobody = restricted(matches, np.zeros(len(matches.item_ids), bool))
     assert len(ndcg(nobody)) == 0
 
 
-def test_a_restricted_match_is_a_match_with_those_targets():
+@pytest.mark.parametrize("is_graded", [False, True])
+def test_a_restricted_match_is_a_match_with_those_targets(is_graded):
     rng = np.random.default_rng(3)
     lists = pd.concat([pd.DataFrame({"user_id": u, "item_id": rng.permutation(30)[:5], "rank": range(1, 6)}) for u in range(40)])
     targets = pd.DataFrame({"user_id": rng.integers(0, 40, 150), "item_id": rng.integers(0, 30, 150)}).drop_duplicates()
+    targets = targets.assign(gain=rng.integers(1, 5, len(targets))) if is_graded else targets
     matches = match(lists, targets, k=5)
-    found = restricted(matches, *codes(matches, targets), np.asarray(matches.item_ids) % 3 == 0)
+    found = restricted(matches, np.asarray(matches.item_ids) % 3 == 0)
     expected = per_user_metrics(lists, targets[targets["item_id"] % 3 == 0], k=5, metrics=["ndcg"])
     assert found.user_ids.tolist() == expected.index.tolist()
     assert ndcg(found) == pytest.approx(expected["ndcg"].to_numpy())

@@ -41,8 +41,10 @@ class Matches:
         Distinct targets of each.
     hit_users, hit_places : int64 [H]
         Each hit's user (a place in ``user_ids``) and place in the list, from 0; ordered by user, then by place.
+    target_users, target_items : int64 [T]
+        The distinct targets: places in ``user_ids`` and ``item_ids``, ordered by both.
     target_gains, hit_gains : float64 [T], [H], optional
-        What each target (by user, the largest gain first) and each hit is worth; None where all are worth the same.
+        What each target and each hit is worth; None where all are worth the same.
     """
 
     k: int
@@ -52,6 +54,8 @@ class Matches:
     num_targets: Codes
     hit_users: Codes
     hit_places: Codes
+    target_users: Codes
+    target_items: Codes
     target_gains: Gains | None = None
     hit_gains: Gains | None = None
 
@@ -115,11 +119,12 @@ def match(
     table_UK = lay_out(lists, users=pd.Index(user_ids), items=known, k=k)
     hit_users, hit_places = _find(table_UK, users_T, items_T)
     num_targets = np.bincount(users_T, minlength=len(user_ids)).astype(np.int64)
-    found = Matches(k, pd.Index(user_ids, name=USER_ID), known, table_UK, num_targets, hit_users, hit_places)
+    index = pd.Index(user_ids, name=USER_ID)
+    found = Matches(k, index, known, table_UK, num_targets, hit_users, hit_places, users_T, items_T)
     if gains_T is None:
         return found
     places = np.searchsorted(users_T * len(known) + items_T, hit_users * len(known) + found.hit_items)
-    return replace(found, target_gains=gains_T[np.lexsort((-gains_T, users_T))], hit_gains=gains_T[places])
+    return replace(found, target_gains=gains_T, hit_gains=gains_T[places])
 
 
 def paired_tables(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> tuple[pd.Index[Any], Table, Table]:  # Any: see Matches

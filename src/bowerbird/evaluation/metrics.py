@@ -32,11 +32,12 @@ def ndcg(matches: Matches) -> Values:
         best = np.cumsum(discounts)[np.minimum(matches.num_targets, matches.k) - 1]
         values: Values = matches.sum_by_user(discounts[matches.hit_places]) / best
         return values
-    users_T = np.repeat(np.arange(len(matches.num_targets)), matches.num_targets)
-    places_T = np.arange(len(users_T)) - np.repeat(np.cumsum(matches.num_targets) - matches.num_targets, matches.num_targets)
+    users_T, counts_U = matches.target_users, matches.num_targets
+    gains_T = matches.target_gains[np.lexsort((-matches.target_gains, users_T))]  # of each user the largest first
+    places_T = np.arange(len(users_T)) - (np.cumsum(counts_U) - counts_U)[users_T]
     is_listed_T = places_T < matches.k
-    earned_T = discounts[places_T[is_listed_T]] * matches.target_gains[is_listed_T]
-    best = np.bincount(users_T[is_listed_T], earned_T, minlength=len(matches.num_targets))
+    earned_T = discounts[places_T[is_listed_T]] * gains_T[is_listed_T]
+    best = np.bincount(users_T[is_listed_T], earned_T, minlength=len(counts_U))
     return matches.sum_by_user(discounts[matches.hit_places] * matches.hit_gains) / best
 
 

@@ -115,12 +115,10 @@ def ages_in_days(born: Values, cut_off: int) -> Values:
     return np.where(born < cut_off, np.floor((cut_off - born) / MICROSECONDS_A_DAY), np.nan)
 
 
-def restricted(matches: Matches, users_T: Codes, items_T: Codes, is_wanted_N: NDArray[np.bool_]) -> Matches:
-    """Keep the targets of some items, and the users who have any; the lists stay as they are.
-
-    ``users_T`` and ``items_T`` are the distinct targets, in the codes of the match.
-    """
-    num_targets = np.bincount(users_T[is_wanted_N[items_T]], minlength=len(matches.user_ids))
+def restricted(matches: Matches, is_wanted_N: NDArray[np.bool_]) -> Matches:
+    """Keep the targets of some items, and the users who have any; the lists stay as they are."""
+    is_target = is_wanted_N[matches.target_items]
+    num_targets = np.bincount(matches.target_users[is_target], minlength=len(matches.user_ids))
     kept = np.flatnonzero(num_targets)
     place_of = np.full(len(num_targets), -1)
     place_of[kept] = np.arange(len(kept))
@@ -132,6 +130,10 @@ def restricted(matches: Matches, users_T: Codes, items_T: Codes, is_wanted_N: ND
         num_targets=num_targets[kept],
         hit_users=place_of[matches.hit_users[is_hit]],
         hit_places=matches.hit_places[is_hit],
+        target_users=place_of[matches.target_users[is_target]],
+        target_items=matches.target_items[is_target],
+        target_gains=None if matches.target_gains is None else matches.target_gains[is_target],
+        hit_gains=None if matches.hit_gains is None else matches.hit_gains[is_hit],
     )
 
 

@@ -41,8 +41,6 @@ class _Seen:
     users: Codes
     user_ids: pd.Index[Any]  # Any: ids are texts or numbers
     values_U2: Values
-    target_users: Codes
-    target_items: Codes
     item_ids: pd.Index[Any]  # Any: see user_ids
     matches: tuple[Matches, Matches]
 
@@ -105,8 +103,6 @@ def _look(
         users=users,
         user_ids=user_ids,
         values_U2=np.column_stack([one.reindex(user_ids) for one in figures]),
-        target_users=ours.user_ids.get_indexer(pd.Index(targets[USER_ID])).astype(np.int64),
-        target_items=ours.item_ids.get_indexer(pd.Index(targets[ITEM_ID])).astype(np.int64),
         item_ids=ours.item_ids,
         matches=(replace(ours, user_ids=pd.Index(users)), replace(theirs, user_ids=pd.Index(users))),
     )
@@ -147,7 +143,7 @@ def _of_items(run: Run, seen: Sequence[_Seen]) -> Iterator[Part]:
 
 def _restricted(seen: _Seen, is_wanted_N: NDArray[np.bool_], run: Run) -> tuple[Codes, Values]:
     measured = METRICS[run.recipe.gate.metric]
-    both = [slices.restricted(one, seen.target_users, seen.target_items, is_wanted_N) for one in seen.matches]
+    both = [slices.restricted(one, is_wanted_N) for one in seen.matches]
     return np.asarray(both[0].user_ids), np.column_stack([measured(one) for one in both])
 
 
