@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bowerbird import errors
-from bowerbird.errors import BowerbirdError, MissingExtraError, RecipeError, did_you_mean
+from bowerbird.errors import BowerbirdError, MissingExtraError, RecipeError, did_you_mean, is_interruption
 
 LINE = re.compile(r"(?P<branch>[│├└─ ]*)(?P<name>[A-Za-z]+Error)(?: +(?P<says>.*?))?(?: +exit code (?P<code>[0-9]+))?$")
 
@@ -66,3 +66,15 @@ def test_missing_extra_names_the_command_that_installs_it() -> None:
 )
 def test_closest_name_is_suggested(value: str, expected: str) -> None:
     assert did_you_mean(value, ["sasrec", "item_knn", "popularity"]) == expected
+
+
+def test_what_fails_while_ctrl_c_is_handled_is_an_interruption_and_nothing_else_is() -> None:
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ValueError("Task run is not set")  # noqa: B904 - as Prefect's engine does
+    except ValueError as error:
+        assert is_interruption(error)
+    assert is_interruption(KeyboardInterrupt())
+    assert not is_interruption(ValueError("Task run is not set"))

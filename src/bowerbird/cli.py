@@ -30,13 +30,14 @@ from bowerbird.cli_options import (
     say,
     to_json,
 )
-from bowerbird.errors import BowerbirdError, UserError
+from bowerbird.errors import BowerbirdError, UserError, is_interruption
 
 if TYPE_CHECKING:
     from bowerbird.recipe import Recipe
 
 EXIT_CODES = {"published": 0, "unchanged": 0, "ingested": 0, "rejected": 3, "held": 4}
 INTERRUPTED = 130
+STOPPED_BY_HAND = "stopped by Ctrl-C; nothing half-done remains"
 
 app = typer.Typer(
     name="bowerbird",
@@ -287,7 +288,7 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("Interrupted", "stopped by Ctrl-C; nothing half-done remains", "run again", INTERRUPTED, as_json)
+        _fail("Interrupted", STOPPED_BY_HAND, "run again", INTERRUPTED, as_json)
     except TyperException as error:
         _fail(type(error).__name__, error.format_message(), "see --help", error.exit_code, as_json)
     except BowerbirdError as error:
@@ -296,6 +297,8 @@ def main() -> None:
         message = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
         _fail(type(error).__name__, message, "free space or give permission, then run again: nothing was published", 1, as_json)
     except Exception as error:  # noqa: BLE001 - a mistake of ours: told in full, and as JSON where that was asked for
+        if is_interruption(error):
+            _fail("Interrupted", STOPPED_BY_HAND, "run again", INTERRUPTED, as_json)
         traceback.print_exc()
         _fail(type(error).__name__, str(error), "this is a mistake of Bowerbird's; please report the lines above", 1, as_json)
 

@@ -114,6 +114,13 @@ class PublishConflictError(BowerbirdError):
     """Somebody else published in between."""
 
 
+def is_interruption(error: BaseException | None) -> bool:
+    """Tell whether an error is Ctrl-C, or came up while that was handled: Prefect makes another one of it between two tasks."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def did_you_mean(value: str, known: list[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest known name, or an empty string."""
     close = get_close_matches(value, known, n=1, cutoff=0.5)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bowerbird.errors import BowerbirdError, DiskFullError
+from bowerbird.errors import BowerbirdError, DiskFullError, is_interruption
 from bowerbird.pipeline.run import SECONDS, Run, open_database, open_run, record_seconds
 from bowerbird.recipe import Recipe
 from bowerbird.settings import Settings
@@ -101,7 +101,7 @@ def timed(run: Run, step: str) -> Iterator[None]:
 
 def _record_failure(run: Run, error: BaseException) -> None:
     """Write what ended the run; where even that fails (a full disk), the first error is the one to tell."""
-    kind = INTERRUPTED if isinstance(error, KeyboardInterrupt) else STOPPED if isinstance(error, TooManyRejectsError) else FAILED
+    kind = INTERRUPTED if is_interruption(error) else STOPPED if isinstance(error, TooManyRejectsError) else FAILED
     outcome = outcome_of(run, kind) | {"sentence": str(error), "error": {"kind": type(error).__name__, "message": str(error)}}
     if isinstance(error, BowerbirdError):
         error.outcome = {key: value for key, value in outcome.items() if key != "error"}
