@@ -144,8 +144,10 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(copied: tuple[Home, 
             compare(home, first, second)
         assert "bowerbird backtest" in refused.value.next_step
     change(home, second, "evaluation.json", protocol="global_time")
+    change(home, second, "recipe.json", target={"events": ["purchase"], "exclude_events": []})
+    compare(home, first, second)  # as a version wrote it that did not know gains: the same question
     change(home, second, "recipe.json", target={"events": ["view"], "exclude_events": []})
-    with pytest.raises(UserError, match="have the target events purchase; exclude_events  and events view"):
+    with pytest.raises(UserError, match="have the target events purchase; exclude_events ; gains equal and events view"):
         compare(home, first, second)
     for file in (home.runs / first / "evaluation").rglob("*.parquet"):
         file.unlink()

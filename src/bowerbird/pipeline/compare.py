@@ -22,6 +22,7 @@ from bowerbird.evaluation.wording import METRIC_NAMES, number, signed
 from bowerbird.pipeline.changes import changes, flat, plain
 from bowerbird.pipeline.judge import EVALUATION
 from bowerbird.pipeline.run import LISTS
+from bowerbird.recipe import Target
 from bowerbird.store.home import Home
 from bowerbird.store.published import history
 from bowerbird.store.runs import MANIFEST, OUTCOME, RECIPE, list_runs, read_json, run_folder
@@ -124,11 +125,17 @@ def _require_same_question(a: Side, b: Side) -> None:
     asked = [
         ("split by", *(side.evaluation["protocol"] for side in (a, b))),
         ("count places up to", *(side.evaluation["metric"].split("@")[1] for side in (a, b))),
-        ("have the target", *(side.recipe.get("target", {}) for side in (a, b))),
+        ("have the target", *(_target(side) for side in (a, b))),
     ]
     for what, ours, theirs in asked:
         if ours != theirs:
             raise _cannot(a, b, f"they {what} {plain(ours)} and {plain(theirs)}")
+
+
+def _target(side: Side) -> dict[str, Any]:  # Any: JSON
+    """Return what counts as success, with the defaults of keys that the run's version did not know yet."""
+    content = side.recipe.get("target")
+    return Target.model_validate(content).model_dump(mode="json") if content else {}
 
 
 def _shared_windows(a: Side, b: Side) -> tuple[tuple[list[str], list[str]], bool]:
