@@ -37,27 +37,28 @@ class Matches:
         The items that the table's codes stand for.
     table_UK : int32 [U, K]
         The users' lists; EMPTY where a list has ended, or names an item that is not in ``item_ids``.
-    num_targets : int64 [U]
-        Distinct targets of each.
     hit_users, hit_places : int64 [H]
         Each hit's user (a place in ``user_ids``) and place in the list, from 0; ordered by user, then by place.
     target_users, target_items : int64 [T]
         The distinct targets: places in ``user_ids`` and ``item_ids``, ordered by both.
-    target_gains, hit_gains : float64 [T], [H], optional
-        What each target and each hit is worth; None where all are worth the same.
+    target_gains : float64 [T], optional
+        What each target is worth; None where all are worth the same.
     """
 
     k: int
     user_ids: pd.Index[Any]  # Any: ids are texts or whole numbers
     item_ids: pd.Index[Any]  # Any: see user_ids
     table_UK: Table
-    num_targets: Codes
     hit_users: Codes
     hit_places: Codes
     target_users: Codes
     target_items: Codes
     target_gains: Gains | None = None
-    hit_gains: Gains | None = None
+
+    @property
+    def num_targets(self) -> Codes:
+        """Distinct targets of each user; int64 [U]."""
+        return np.bincount(self.target_users, minlength=len(self.user_ids)).astype(np.int64)
 
     @property
     def num_hits(self) -> Codes:
@@ -69,6 +70,15 @@ class Matches:
         """The code of each hit's item; int64 [H]."""
         return self.table_UK[self.hit_users, self.hit_places].astype(np.int64)
 
+    @property
+    def hit_gains(self) -> Gains | None:
+        """What each hit is worth; float64 [H], or None where all are worth the same."""
+        if self.target_gains is None:
+            return None
+        num_items = len(self.item_ids)
+        targets, hits = self.target_users * num_items + self.target_items, self.hit_users * num_items + self.hit_items
+        return self.target_gains[np.searchsorted(targets, hits)]
+
     def sum_by_user(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum one value a hit (float64 [H]) by user; float64 [U]."""
         return np.bincount(self.hit_users, values, minlength=len(self.user_ids)).astype(np.float64)
@@ -79,8 +89,7 @@ class Matches:
             raise DataError(f"k is {k}, and {self.k} places were matched", next_step="match as many places as the largest k")
         counts = self.hit_places < k
         users, places = self.hit_users[counts], self.hit_places[counts]
-        gains = None if self.hit_gains is None else self.hit_gains[counts]
-        return replace(self, k=k, table_UK=self.table_UK[:, :k], hit_users=users, hit_places=places, hit_gains=gains)
+        return replace(self, k=k, table_UK=self.table_UK[:, :k], hit_users=users, hit_places=places)
 
 
 def match(
@@ -118,13 +127,8 @@ def match(
     users_T, items_T, gains_T = _distinct(users_T.astype(np.int64), items_T, len(known), gains_T)
     table_UK = lay_out(lists, users=pd.Index(user_ids), items=known, k=k)
     hit_users, hit_places = _find(table_UK, users_T, items_T)
-    num_targets = np.bincount(users_T, minlength=len(user_ids)).astype(np.int64)
     index = pd.Index(user_ids, name=USER_ID)
-    found = Matches(k, index, known, table_UK, num_targets, hit_users, hit_places, users_T, items_T)
-    if gains_T is None:
-        return found
-    places = np.searchsorted(users_T * len(known) + items_T, hit_users * len(known) + found.hit_items)
-    return replace(found, target_gains=gains_T, hit_gains=gains_T[places])
+    return Matches(k, index, known, table_UK, hit_users, hit_places, users_T, items_T, gains_T)
 
 
 def paired_tables(lists: pd.DataFrame, others: pd.DataFrame, *, k: int) -> tuple[pd.Index[Any], Table, Table]:  # Any: see Matches

@@ -28,17 +28,18 @@ def ndcg(matches: Matches) -> Values:
     A hit's gain is 1 where nothing else is told (Järvelin and Kekäläinen, 2002, with the discount from the second place on).
     """
     discounts = 1 / np.log2(np.arange(2, matches.k + 2))
-    if matches.target_gains is None or matches.hit_gains is None:
-        best = np.cumsum(discounts)[np.minimum(matches.num_targets, matches.k) - 1]
+    counts_U, hit_gains = matches.num_targets, matches.hit_gains
+    if matches.target_gains is None or hit_gains is None:
+        best = np.cumsum(discounts)[np.minimum(counts_U, matches.k) - 1]
         values: Values = matches.sum_by_user(discounts[matches.hit_places]) / best
         return values
-    users_T, counts_U = matches.target_users, matches.num_targets
+    users_T = matches.target_users
     gains_T = matches.target_gains[np.lexsort((-matches.target_gains, users_T))]  # of each user the largest first
     places_T = np.arange(len(users_T)) - (np.cumsum(counts_U) - counts_U)[users_T]
     is_listed_T = places_T < matches.k
     earned_T = discounts[places_T[is_listed_T]] * gains_T[is_listed_T]
     best = np.bincount(users_T[is_listed_T], earned_T, minlength=len(counts_U))
-    return matches.sum_by_user(discounts[matches.hit_places] * matches.hit_gains) / best
+    return matches.sum_by_user(discounts[matches.hit_places] * hit_gains) / best
 
 
 def recall(matches: Matches) -> Values:

@@ -118,22 +118,19 @@ def ages_in_days(born: Values, cut_off: int) -> Values:
 def restricted(matches: Matches, is_wanted_N: NDArray[np.bool_]) -> Matches:
     """Keep the targets of some items, and the users who have any; the lists stay as they are."""
     is_target = is_wanted_N[matches.target_items]
-    num_targets = np.bincount(matches.target_users[is_target], minlength=len(matches.user_ids))
-    kept = np.flatnonzero(num_targets)
-    place_of = np.full(len(num_targets), -1)
+    kept = np.flatnonzero(np.bincount(matches.target_users[is_target], minlength=len(matches.user_ids)))
+    place_of = np.full(len(matches.user_ids), -1)
     place_of[kept] = np.arange(len(kept))
     is_hit = is_wanted_N[matches.hit_items]
     return replace(
         matches,
         user_ids=matches.user_ids[kept],
         table_UK=matches.table_UK[kept],
-        num_targets=num_targets[kept],
         hit_users=place_of[matches.hit_users[is_hit]],
         hit_places=matches.hit_places[is_hit],
         target_users=place_of[matches.target_users[is_target]],
         target_items=matches.target_items[is_target],
         target_gains=None if matches.target_gains is None else matches.target_gains[is_target],
-        hit_gains=None if matches.hit_gains is None else matches.hit_gains[is_hit],
     )
 
 
