@@ -14,7 +14,7 @@ from prefect.artifacts import (
 
 from bowerbird.application import report_address
 from bowerbird.pipeline.run import Run
-from bowerbird.pipeline.tell import training_curves
+from bowerbird.pipeline.tell_models import training_curves
 from bowerbird.report.picture import curve_picture
 
 

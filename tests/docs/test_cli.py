@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -50,3 +52,9 @@ def test_exit_codes_stand_in_the_reference() -> None:
     }
     assert {outcome.split(" ")[0].rstrip(":"): code for outcome, code in documented.items()}.items() >= EXIT_CODES.items()
     assert rows(PAGE[""]) == {}
+
+
+def test_the_command_line_is_a_module_too() -> None:
+    command = [sys.executable, "-m", "bowerbird", "status", "--no-such"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (asked.returncode, "no-such" in asked.stderr) == (2, True)
