@@ -190,7 +190,7 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Write the log, catalogue and users of a simulated shop or feed, of any size."""
-    from bowerbird.recipe import SampleSource
+    from bowerbird.recipe_source import SampleSource
     from bowerbird.sources.samples import write_sample
 
     written = write_sample(SampleSource(kind=kind, users=users, items=items, days=days, seed=seed), out)

@@ -13,7 +13,8 @@ import pytest
 
 from bowerbird.columns import AVAILABLE_FROM, AVAILABLE_UNTIL, EVENT, ITEM_ID, SESSION_ID, TIMESTAMP, USER_ID
 from bowerbird.errors import DataError
-from bowerbird.recipe import SampleSource, load_recipe
+from bowerbird.recipe import load_recipe
+from bowerbird.recipe_source import SampleSource
 from bowerbird.sources import samples
 from bowerbird.sources.feed import Feed, FeedConfig
 from bowerbird.sources.ingest import ingest

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bowerbird.errors import SourceError
-from bowerbird.recipe import TableSource
+from bowerbird.recipe_source import TableSource
 from bowerbird.sources.readers import RawFile, open_source
 from bowerbird.warehouse.connection import connect
 

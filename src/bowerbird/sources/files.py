@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bowerbird.errors import SourceError
-from bowerbird.recipe import TableSource
+from bowerbird.recipe_source import TableSource
 
 Format = Literal["csv", "parquet", "jsonl", "delta"]
 FILE_STEM = "file_stem"

@@ -17,7 +17,8 @@ import duckdb
 
 from bowerbird import columns as c
 from bowerbird.errors import DataError, RecipeError, SourceError
-from bowerbird.recipe import Recipe, TableSource
+from bowerbird.recipe import Recipe
+from bowerbird.recipe_source import TableSource
 from bowerbird.sources.intake import IngestReport, TableIntake, TooManyRejectsError
 from bowerbird.sources.readers import RawFile, needed_columns, open_source
 from bowerbird.sources.staging import Staged, check_map, check_patterns, rules_of, stage

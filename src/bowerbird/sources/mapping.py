@@ -11,7 +11,7 @@ from typing import Final
 
 from bowerbird import columns as c
 from bowerbird.errors import RecipeError
-from bowerbird.recipe import EventSource, ItemSource, TableSource
+from bowerbird.recipe_source import EventSource, ItemSource, TableSource
 from bowerbird.recipe_values import Join
 from bowerbird.sources.readers import RawFile
 

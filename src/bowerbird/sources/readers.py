@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bowerbird.errors import SourceError, did_you_mean
-from bowerbird.recipe import TableSource
+from bowerbird.recipe_source import TableSource
 from bowerbird.recipe_values import Join
 from bowerbird.sources.csv_files import copy_csv
 from bowerbird.sources.files import FILE_STEM, SourceFile, find_files

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from bowerbird.errors import DataError
-from bowerbird.recipe import SampleSource
+from bowerbird.recipe_source import SampleSource
 
 if TYPE_CHECKING:
     from bowerbird.sources.feed_files import FeedFiles

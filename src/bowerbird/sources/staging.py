@@ -15,7 +15,8 @@ import duckdb
 
 from bowerbird import columns as c
 from bowerbird.errors import RecipeError, SourceError, did_you_mean
-from bowerbird.recipe import EventSource, Recipe, TableSource
+from bowerbird.recipe import Recipe
+from bowerbird.recipe_source import EventSource, TableSource
 from bowerbird.sources.mapping import GIVEN, TIMES, Expressions, check_name, event_type, map_columns, quoted, source_column
 from bowerbird.sources.readers import MALFORMED, RawFile
 from bowerbird.warehouse import rules as row_rules

@@ -15,7 +15,8 @@ import duckdb
 import pandas as pd
 
 from bowerbird.errors import RecipeError, did_you_mean
-from bowerbird.recipe import EventSource, Recipe
+from bowerbird.recipe import Recipe
+from bowerbird.recipe_source import EventSource
 
 CATALOGUE: Final = {
     "item_id": "varchar",

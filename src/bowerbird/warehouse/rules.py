@@ -14,7 +14,8 @@ from typing import Final, Literal
 
 from bowerbird import columns as c
 from bowerbird.errors import RecipeError, did_you_mean
-from bowerbird.recipe import EventSource, Recipe, Rule
+from bowerbird.recipe import Recipe, Rule
+from bowerbird.recipe_source import EventSource
 
 Kind = Literal[
     "not_malformed",
