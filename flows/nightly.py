@@ -116,8 +116,8 @@ def settle(run: Run, plan: Plan, *, is_last: bool = False) -> str:
     verdict = judge(run, plan, nominee, leader)
     refitted = proof.fit(run, verdict.spec, plan.refit, "all events")
     prepared = lists.recommend(run, refitted, plan, verdict)
-    contracts.lists(run, prepared, plan)
-    verdict = proof.confirm(run, verdict, prepared)
+    broken = contracts.lists(run, prepared, plan)
+    verdict = proof.confirm(run, verdict, prepared, broken)
     if not verdict.publishes:
         lists.keep(run, prepared, verdict)
     elif lists.publish(run, prepared, verdict, leader, is_last=is_last) is None:
@@ -148,7 +148,7 @@ def judge(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None) -> Ve
         for spec in prove.entrants(run.recipe, nominee, leader)
     ]
     proof.evaluate(run, plan, scored, nominee, leader)
-    return proof.decide(run, nominee, leader, scored)
+    return proof.decide(run, plan, nominee, leader, scored)
 
 
 def ended(run: Run, outcome: str) -> State[str]:

@@ -99,21 +99,20 @@ def evaluate(run: Run, plan: Plan, scored: list[Scored], nominee: Nominee, leade
 
 
 @task(name="Let the gate decide")
-def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: list[Scored]) -> Verdict:
+def decide(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None, scored: list[Scored]) -> Verdict:
     """A pure function of the evidence; the reason in words."""
     with session.timed(run, "decide"):
-        verdict = judge.decide(run, nominee, leader, scored)
+        verdict = judge.decide(run, plan, nominee, leader, scored)
     get_run_logger().info(verdict.sentence)
     return verdict
 
 
 @task(name="Confirm after the refit")
-def confirm(run: Run, verdict: Verdict, prepared: Prepared) -> Verdict:
-    """Hold what the refit has changed too much."""
+def confirm(run: Run, verdict: Verdict, prepared: Prepared, broken: str) -> Verdict:
+    """Hold what the refit has changed too much, reject a set that is broken."""
+    overlaps = {"refit_overlap": prepared.refit_overlap, "published_overlap": prepared.published_overlap}
     with session.timed(run, "confirm"):
-        confirmed = judge.confirm(
-            run, verdict, refit_overlap=prepared.refit_overlap, published_overlap=prepared.published_overlap
-        )
+        confirmed = judge.confirm(run, verdict, **overlaps, broken=broken)
     artifacts.show_text(run, "decision", decision_text(confirmed.decision.model_dump(mode="json")))
     artifacts.show_table(run, "rules", explain.rows(confirmed.decision), confirmed.sentence)
     return confirmed

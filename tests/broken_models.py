@@ -58,6 +58,16 @@ class HiddenTenth(Cooccurrence):
         super()._fit(data.select(np.arange(len(data)) % 10 == 0), items, users)
 
 
+class Forgetful(Cooccurrence):
+    """Counting that drops nine of ten events of every history, and so shows again what should not be."""
+
+    name: ClassVar[str] = "forgetful"
+
+    def _fit(self, data: Interactions, items: Any, users: Any) -> None:  # Any: frames, handed through
+        self._accept(data.select(np.arange(len(data)) % 10 == 0))
+        super()._fit(self.data, items, users)
+
+
 class Crashing(Cooccurrence):
     """Counting that cannot answer a very long history."""
 
@@ -81,7 +91,7 @@ class Wavering(Cooccurrence):
         return scores_BN + self._rng.random(scores_BN.shape) * np.abs(scores_BN[np.isfinite(scores_BN)]).max(initial=0.0)
 
 
-BROKEN: tuple[type[Model], ...] = (Shuffled, OnlyPopular, Tenth, HiddenTenth, Crashing, Wavering)
+BROKEN: tuple[type[Model], ...] = (Shuffled, OnlyPopular, Tenth, HiddenTenth, Forgetful, Crashing, Wavering)
 
 
 def make_known(monkeypatch: pytest.MonkeyPatch) -> None:

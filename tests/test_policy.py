@@ -99,7 +99,11 @@ def test_a_recipe_names_a_policy_by_its_path_and_holds_it_resolved(tmp_path: Pat
         ),
         ('policy = "policies/strict.toml"', "[gate", "policy strict.toml is no TOML: "),
         ('guards = [{ metric = "recal" }]', "", "recipe small.toml: gate.guards.0.metric: "),
-        ('guards = [{ metric = "map" }, { metric = "map", max_loss = 0.1 }]', "", "guards names the metric 'map' twice"),
+        (
+            'guards = [{ metric = "map" }, { metric = "map", max_loss = 0.1 }]',
+            "",
+            "guards names the metric 'map' twice at k = 10",
+        ),
         ("confidence = 95", "", "recipe small.toml: gate.confidence: "),
         ("min_gain = -0.1", "", "recipe small.toml: gate.min_gain: "),
         (

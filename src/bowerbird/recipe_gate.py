@@ -14,12 +14,17 @@ from bowerbird.recipe_values import Duration, Section, Share, Text, require_know
 Metric = Literal["ndcg", "recall", "precision", "mrr", "map", "hit_rate", "r_precision"]
 
 
+Places = Annotated[int, Field(ge=1, le=1000)]
+
+
 class Guard(Section):
-    """A further metric that a change must not make worse."""
+    """A further metric that must not get worse: than the champion's or, before the first publication, the best rival's."""
 
     metric: Metric
+    k: Places | None = None
+    """Places of a list that count for it; as many as for the gate's metric where absent."""
     max_loss: Share = 0.02
-    """The interval of nominee minus champion must not reach below minus this share of the champion's figure."""
+    """The interval of nominee minus the other must not reach below minus this share of the other's figure."""
 
 
 class Slices(Section):
@@ -120,7 +125,7 @@ class Gate(Section):
     """When a candidate may be published."""
 
     metric: Metric = "ndcg"
-    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    k: Places = 10
     confidence: Annotated[float, Field(ge=0.8, le=0.995)] = 0.95
     """Level of all intervals; a difference is significant where its p value is below one minus this."""
     min_gain: Share = 0.0
@@ -136,7 +141,7 @@ class Gate(Section):
     overlap_band: tuple[Share, Share] = (0.0, 1.0)
     """Share of a list that a refresh has in common with the published one."""
     guards: tuple[Guard, ...] = ()
-    """Further metrics that a change must not make worse."""
+    """Further metrics that must not get worse."""
     slices: Slices = Slices()
     approval: Approval = Approval()
     off_policy: OffPolicy = OffPolicy()
@@ -151,11 +156,20 @@ class Gate(Section):
 
     @model_validator(mode="after")
     def _guards_each_metric_once(self) -> Self:
-        metrics = [guard.metric for guard in self.guards]
-        for metric in metrics:
-            if metrics.count(metric) > 1:
-                raise ValueError(f"guards names the metric {metric!r} twice; keep one of them")
+        asked = [(guard.metric, self.places_of(guard)) for guard in self.guards]
+        for metric, k in asked:
+            if asked.count((metric, k)) > 1:
+                raise ValueError(f"guards names the metric {metric!r} twice at k = {k}; keep one of them")
         return self
+
+    def places_of(self, guard: Guard) -> int:
+        """Return how many places of a list count for a guard."""
+        return guard.k or self.k
+
+    @property
+    def num_places(self) -> int:
+        """Places of the lists that are evaluated: as many as the gate's metric or any guard reads."""
+        return max([self.k, *map(self.places_of, self.guards)])
 
     @property
     def significance(self) -> float:

@@ -21,7 +21,7 @@ from bowerbird.evaluation.decision import (
     RuleResult,
     SliceResult,
 )
-from bowerbird.evaluation.gate import decide
+from bowerbird.evaluation.gate import after_refit, decide
 from bowerbird.evaluation.gate_rules import RULES
 from bowerbird.evaluation.statistics import Difference, Interval, bootstrap_interval, paired_difference
 from bowerbird.recipe_gate import Gate, Guard
@@ -168,6 +168,14 @@ def test_first_publication_on_few_users_goes_through_unproven():
     assert "this is unproven, for only 30 of 300 users tell it from random, at least 50 are asked" in decision.sentence
 
 
+def test_a_rival_that_breaks_a_behavioural_check_takes_no_place():
+    case = evidence(differences={"random": SAME}, behaviour_of_rival=(broken("2 of 5 lists are short"),))
+    decision = decide(case, Gate())
+    assert (decision.outcome, decision.publish) == ("reject", None)
+    assert "the best rival cooccurrence cannot take its place: 2 of 5 lists are short" in decision.sentence
+    assert failed(decision) == ["beats random", "behaviour of cooccurrence"]
+
+
 def test_a_rival_on_few_users_takes_the_place_unproven():
     decision = decide(evidence(differences={"random": SAME}, rivals_minus_random={"cooccurrence": LITTLE}), Gate())
     assert (decision.publish, decision.unproven) == ("cooccurrence", True)
@@ -282,10 +290,10 @@ def test_a_gain_that_is_proven_but_smaller_than_asked_is_held():
     )
 
 
-def guarded(low, high):
-    """Recall of sasrec minus that of als, which may lose 0.002."""
+def guarded(low, high, other="als"):
+    """Recall of sasrec minus that of another, which may lose 0.002."""
     figures = {"mean": (low + high) / 2, "low": low, "high": high, "p_value": 0.5}
-    return GuardResult(metric="recall", k=10, other="als", **figures, bound=-0.002, blocks=low < -0.002)
+    return GuardResult(metric="recall", k=10, other=other, **figures, bound=-0.002, blocks=low < -0.002)
 
 
 RECALL = Gate(guards=(Guard(metric="recall", max_loss=0.02),))
@@ -305,7 +313,7 @@ def test_a_guarded_metric_that_may_be_lost_holds_a_change_and_one_that_surely_is
     assert "its recall@10 is 0.0005 below that of als" in held.sentence
     assert "which may reach down to -0.0020" in held.sentence
     assert failed(held) == failed(rejected) == ["guarded metrics"]
-    assert next(rule.to_pass for rule in held.rules if rule.rule == 5) == "raise the lower bound for recall by 0.0020"
+    assert next(rule.to_pass for rule in held.rules if rule.rule == 5) == "raise the lower bound for recall@10 by 0.0020"
 
 
 def test_a_change_that_surely_loses_a_guarded_metric_is_rejected_though_an_earlier_rule_would_hold_it():
@@ -314,10 +322,29 @@ def test_a_change_that_surely_loses_a_guarded_metric_is_rejected_though_an_earli
     assert decision.outcome == "reject" and decision.sentence.startswith("sasrec is rejected: its recall@10 is 0.0060 below")
 
 
-def test_a_guarded_metric_that_nobody_has_measured_holds_a_change_and_is_not_asked_of_others():
+def test_a_guarded_metric_that_nobody_has_measured_holds_a_change_and_is_not_asked_of_a_refresh():
     assert decide(change(), RECALL).outcome == "hold"
     assert decide(refresh(), RECALL).outcome == "promote"
-    assert decide(evidence(), RECALL).outcome == "promote"
+
+
+def test_a_first_nominee_has_to_keep_a_guarded_metric_of_the_best_rival():
+    kept, lost = (guarded(low, 0.004, other="cooccurrence") for low in (-0.001, -0.004))
+    assert decide(evidence(guards=(kept,)), RECALL).publish == "sasrec"
+    decision = decide(evidence(guards=(lost,)), RECALL)
+    assert decision.publish == "cooccurrence", "the rival takes the place"
+    assert "as for sasrec, its recall@10 is the same as that of cooccurrence (95 % interval" in decision.sentence
+    rule = next(rule for rule in decision.rules if rule.name == "guarded metrics")
+    assert rule.asked == "recall@10 at most 2.0% below the best rival's, with all of the interval"
+    named = decide(evidence(guards=(lost,), named_by_person=True), RECALL)
+    assert named.outcome == "hold"
+    alone = evidence(rivals=("random",), differences={"random": FAR})
+    assert decide(alone, RECALL).publish == "sasrec", "there is nobody to lose against"
+
+
+def test_a_guard_reads_as_many_places_as_it_says():
+    policy = Gate(guards=(Guard(metric="recall", k=50),))
+    rule = next(rule for rule in decide(change(), policy).rules if rule.name == "guarded metrics")
+    assert rule.asked.startswith("recall@50 at most")
 
 
 # ---- slices (rule 5)
@@ -649,6 +676,44 @@ def test_decide_is_deterministic_and_changes_nothing(case, policy):
     before, asked = case.model_copy(deep=True), policy.model_copy(deep=True)
     assert decide(case, policy) == decide(before, asked)
     assert (case, policy) == (before, asked)
+
+
+# ---- the set (rules 7 and 8)
+
+
+def after(decision, **found):
+    return after_refit(decision, Gate(min_refit_overlap=0.2), **({"refit_overlap": 0.5} | found))
+
+
+def test_a_set_that_agrees_and_is_sound_changes_nothing():
+    before = decide(evidence(), Gate())
+    decision = after(before)
+    assert decision.rules[:-2] == before.rules and [rule.passed for rule in decision.rules[-2:]] == [True, True]
+    assert (decision.outcome, decision.publish, decision.sentence) == ("promote", "sasrec", before.sentence)
+    assert after(before, refit_overlap=None).rules[-2].passed is None
+
+
+def test_a_refit_that_does_not_agree_is_held():
+    decision = after(decide(evidence(), Gate()), refit_overlap=0.1)
+    assert (decision.outcome, decision.publish) == ("hold", None)
+    assert decision.sentence == (
+        "sasrec is held: the lists of the model fitted on all events have 10.0% in common with the evaluated ones, "
+        "at least 20% are asked."
+    )
+
+
+def test_a_set_that_breaks_its_contract_is_rejected_whether_it_would_be_published_or_held():
+    for before in (decide(evidence(), Gate()), decide(change(differences={"als": SAME}), Gate())):
+        decision = after(before, broken="items differ: 3 failures", refit_overlap=0.1)
+        assert (decision.outcome, decision.publish) == ("reject", None)
+        assert decision.sentence == "sasrec is rejected: its lists break their contract: items differ: 3 failures."
+        assert decision.rules[-1].to_pass and decision.rules[-1].rule == 8
+
+
+def test_what_was_rejected_before_keeps_its_reason_though_its_set_is_broken():
+    before = decide(change(behaviour=(broken("2 of 5 lists are short"),)), Gate())
+    decision = after(before, broken="items differ: 3 failures")
+    assert decision.sentence == before.sentence and failed(decision) == ["behaviour", "the set is sound"]
 
 
 # ---- measured evidence

@@ -64,6 +64,29 @@ def test_what_a_check_blocks_is_the_recipes_to_say(home: Home, source: Path) -> 
     assert "of 50 lists" in found["full"]["found"]
 
 
+def test_a_model_that_drops_histories_is_rejected_and_its_broken_set_is_told_beside(home: Home, source: Path) -> None:
+    target = {"events": ["purchase"], "exclude_events": ["purchase"]}
+    outcome = run_all(home, shop_recipe(candidate="forgetful", target=target), source)
+    assert outcome["outcome"] == "rejected" and history(home) == []
+    assert outcome["sentence"].startswith("forgetful is rejected: it was trained on "), outcome["sentence"]
+    sound = outcome["decision"]["rules"][-1]
+    assert (sound["name"], sound["passed"]) == ("the set is sound", False)
+    assert "nothing is recommended that is excluded: " in sound["found"]
+
+
+def test_a_rival_that_would_be_published_in_a_nominees_place_is_asked_before(home: Home, source: Path, tmp_path: Path) -> None:
+    """The checks know which model they look at: one that counting breaks lets no counting through."""
+    (text,) = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
+    asked = text.replace('first["item_id"].str.startswith("gift").mean()', 'float(context.model.name == "cooccurrence")')
+    recipe = own_recipe(tmp_path, asked)
+    content = recipe.dump() | {"models": [{"name": "popularity"}]}
+    outcome = run_all(home, Recipe.model_validate(content), source)
+    assert outcome["outcome"] == "rejected" and history(home) == []
+    assert "cooccurrence" in outcome["sentence"] and "cannot take its place: 100.0% of the lists" in outcome["sentence"]
+    found = evaluation(home, outcome)
+    assert [one["name"] for one in found["behaviour_of_rival"] if one["passed"] is False] == ["no_gift_card_first"]
+
+
 # ---- a check of one's own
 
 
@@ -146,7 +169,7 @@ def test_broken_models_are_rejected_on_a_real_log_and_on_the_sample(home: Home, 
             nominee = prove.Nominee(spec=spec)
             scored = [*rivals, prove.score(run, prove.fit(run, spec, window.cut), window)]
             judge.evaluate(run, plan, scored, nominee, None)
-            decided = judge.decide(run, nominee, None, scored).decision
+            decided = judge.decide(run, plan, nominee, None, scored).decision
             assert (decided.outcome, decided.publish) == ("reject", None)
             return decided.sentence
 

@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bowerbird.errors import CheckError
 from bowerbird.recipe_rules import Rules
 from bowerbird.warehouse.connection import connect
-from bowerbird.warehouse.recommendation_checks import check_recommendations, require_sound
+from bowerbird.warehouse.recommendation_checks import broken_in_words, check_recommendations
 
 EVENTS = [("u1", "a", "view"), ("u1", "b", "purchase"), ("u2", "c", "view"), ("u2", "d", "cancel")]
 SOUND = [
@@ -155,7 +154,8 @@ def test_item_without_name_is_found() -> None:
     assert "user, item and source are named" in broken([*SOUND[:3], ("u2", None, 0.9, 2, "item_knn")])
 
 
-def test_broken_set_is_refused_with_the_check_and_a_user() -> None:
-    with pytest.raises(CheckError, match=r"items differ: 3 failures, such as user 'u7'"):
-        require_sound([{"name": "items differ", "failures": 3, "example": "u7"}])
-    require_sound([{"name": "items differ", "failures": 0, "example": None}])
+def test_what_breaks_a_set_is_told_with_the_check_and_a_user() -> None:
+    assert broken_in_words([{"name": "items differ", "failures": 3, "example": "u7"}]) == (
+        "items differ: 3 failures, such as user 'u7'"
+    )
+    assert broken_in_words([{"name": "items differ", "failures": 0, "example": None}]) == ""

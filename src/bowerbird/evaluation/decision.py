@@ -23,12 +23,12 @@ class Record(BaseModel):
 
 
 class GuardResult(Record):
-    """Nominee minus champion in a metric that must not get worse."""
+    """Nominee minus another model in a metric that must not get worse."""
 
     metric: str
     k: int
     other: str
-    """Label of the champion."""
+    """Label of the champion or, before the first publication, of the best rival."""
     mean: float
     low: float
     high: float
@@ -175,11 +175,13 @@ class Evidence(Record):
     overlap: float | None = None
     """Mean share of a list that it has in common with the published one; None where there is none."""
     guards: tuple[GuardResult, ...] = ()
-    """What the policy's further metrics say of a change."""
+    """What the policy's further metrics say of a change, or of a first nominee."""
     off_policy: OffPolicyResult | None = None
     """What logged impressions say about the nominee's lists; None where it was not measured."""
     behaviour: tuple[CheckResult, ...] = ()
     """What the behavioural checks found of the nominee's lists on the newest test window; empty: not measured."""
+    behaviour_of_rival: tuple[CheckResult, ...] = ()
+    """The same of the best rival, where it would be published in the nominee's place."""
     slices: tuple[SliceResult, ...] = ()
     """The gate's metric on slices of users and of targets, the worst first; empty where it was not measured."""
 
@@ -221,8 +223,8 @@ def best_rival(values: Mapping[str, float], *, nominee: str) -> str | None:
 class RuleResult(Record):
     """What one rule asked and found."""
 
-    rule: int = Field(ge=1, le=7)
-    """Its number in docs/reference/gate.md; 7 is asked after the refit."""
+    rule: int = Field(ge=1, le=8)
+    """Its number in docs/reference/gate.md; 7 and 8 are asked after the refit."""
     name: str
     asked: str
     found: str

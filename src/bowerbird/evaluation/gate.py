@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from bowerbird.evaluation.decision import Decision, Evidence, RuleResult
-from bowerbird.evaluation.gate_rules import RULES, beats_random, coverage, enough_users
+from bowerbird.evaluation.gate_rules import RULES, beats_random, coverage, enough_users, no_broken_check
 from bowerbird.recipe_gate import Gate
 
 
@@ -34,6 +34,52 @@ def decide(evidence: Evidence, policy: Gate) -> Decision:
     word = {"hold": "held", "reject": "rejected"}[outcome]
     sentence = f"{evidence.nominee} is {word}: {failed.found}."
     return Decision(outcome=outcome, nominee=evidence.nominee, publish=None, sentence=sentence, rules=rules)
+
+
+def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None, broken: str = "") -> Decision:
+    """Add the rules that are asked of the set that would be published.
+
+    Parameters
+    ----------
+    refit_overlap : float, optional
+        What the lists of the model fitted on all events have in common with the evaluated ones; None: no list to compare.
+    broken : str
+        What breaks the contract of a recommendation set, in words; empty where nothing does.
+    """
+    asked = (_refit_agrees(policy, refit_overlap), _set_is_sound(broken))
+    rules = (*decision.rules, *asked)
+    failed = [rule for rule in reversed(asked) if rule.passed is False]  # a broken set rejects, so it goes first
+    if not failed or (decision.publish is None and not (broken and decision.outcome == "hold")):
+        return decision.model_copy(update={"rules": rules})
+    outcome, word = ("reject", "rejected") if broken else ("hold", "held")
+    sentence = f"{decision.publish or decision.nominee} is {word}: {failed[0].found}."
+    return decision.model_copy(update={"rules": rules, "outcome": outcome, "publish": None, "sentence": sentence})
+
+
+def _refit_agrees(policy: Gate, overlap: float | None) -> RuleResult:
+    least = policy.min_refit_overlap
+    asked = f"evaluated and refitted lists have at least {least:.0%} in common on the same histories"
+    result = partial(RuleResult, rule=7, name="the refit agrees", asked=asked, if_failed="hold")
+    if overlap is None:
+        return result(found="no list to compare", passed=None)
+    found = f"the lists of the model fitted on all events have {overlap:.1%} in common with the evaluated ones"
+    if overlap >= least:
+        return result(found=found, passed=True)
+    found += f", at least {least:.0%} are asked"
+    next_step = "find out why the model changes so much with the newest events, or set gate.min_refit_overlap lower"
+    return result(found=found, passed=False, to_pass=next_step)
+
+
+def _set_is_sound(broken: str) -> RuleResult:
+    return RuleResult(
+        rule=8,
+        name="the set is sound",
+        asked="the lists for everybody keep the contract of a recommendation set",
+        found=f"its lists break their contract: {broken}" if broken else "its lists keep their contract",
+        passed=not broken,
+        if_failed="reject",
+        to_pass="find out why the model makes such lists; they are in the run's folder" if broken else "",
+    )
 
 
 # ---- what follows from the rules
@@ -64,7 +110,8 @@ def _publish_rival(evidence: Evidence, policy: Gate, rules: tuple[RuleResult, ..
         sentence = f"{nominee} is rejected: {failed.found}; and there is no other rival to publish in its place."
         return rejected(sentence=sentence, rules=rules)
     proof = beats_random(evidence, policy, rival)
-    own_rules = (coverage(evidence, policy, rival), enough_users(evidence, policy, rival), proof)
+    behaviour = no_broken_check(evidence, policy, rival)
+    own_rules = (behaviour, coverage(evidence, policy, rival), enough_users(evidence, policy, rival), proof)
     doubts = [rule for rule in own_rules if rule.passed is False]
     wrong = next((rule for rule in doubts if rule.if_failed != "unproven"), None)
     if wrong is not None:

@@ -60,10 +60,12 @@ def _not_worse(evidence: Evidence, policy: Gate, name: str, other: str | None, m
     )
 
 
-def no_broken_check(evidence: Evidence, policy: Gate) -> RuleResult:
-    broken = [one for one in evidence.behaviour if one.passed is False and one.severity == "block"]
-    judged = [one for one in evidence.behaviour if one.passed is not None]
-    result = partial(RuleResult, rule=1, name="behaviour", asked="no behavioural check is broken", if_failed="reject")
+def no_broken_check(evidence: Evidence, policy: Gate, label: str | None = None) -> RuleResult:
+    found_of = evidence.behaviour if label is None else evidence.behaviour_of_rival
+    broken = [one for one in found_of if one.passed is False and one.severity == "block"]
+    judged = [one for one in found_of if one.passed is not None]
+    name = "behaviour" if label is None else f"behaviour of {label}"
+    result = partial(RuleResult, rule=1, name=name, asked="no behavioural check is broken", if_failed="reject")
     if not judged:
         return result(found="no behavioural check was made", passed=None)
     if not broken:
@@ -176,12 +178,18 @@ def overlap_in_band(evidence: Evidence, policy: Gate) -> RuleResult:
 
 
 def guarded_metrics(evidence: Evidence, policy: Gate) -> RuleResult:
-    """Hold a change that may lose too much in a guarded metric, reject one that surely does."""
+    """Hold what may lose too much in a guarded metric, reject what surely does."""
     result = partial(RuleResult, rule=5, name="guarded metrics")
-    limits = [f"{METRIC_NAMES[guard.metric]}@{policy.k} at most {guard.max_loss:.1%}" for guard in policy.guards]
-    asked = f"{', '.join(limits)} below the champion's, with all of the interval" if limits else "no further metric is guarded"
-    if not policy.guards or evidence.kind != "change":
-        found = "this is no change" if policy.guards else "the policy names none"
+    limits = [f"{METRIC_NAMES[guard.metric]}@{policy.places_of(guard)} at most {guard.max_loss:.1%}" for guard in policy.guards]
+    whose = "best rival" if evidence.kind == "first" else "champion"
+    asked = f"{', '.join(limits)} below the {whose}'s, with all of the interval" if limits else "no further metric is guarded"
+    missing = {
+        "the policy names none": not policy.guards,
+        "the nominee's recipe is the champion's": evidence.kind == "refresh",
+        "there is no other rival": evidence.kind == "first" and evidence.best_rival is None,
+    }
+    if any(missing.values()):
+        found = next(why for why, applies in missing.items() if applies)
         return result(asked=asked, found=found, passed=None, if_failed="hold")
     if len(evidence.guards) < len(policy.guards):
         return result(asked=asked, found="the guarded metrics were not measured", passed=False, if_failed="hold")
@@ -192,7 +200,7 @@ def guarded_metrics(evidence: Evidence, policy: Gate) -> RuleResult:
         passed=not blocking,
         if_failed="reject" if any(guard.high < guard.bound for guard in blocking) else "hold",
         to_pass="; ".join(
-            f"raise the lower bound for {METRIC_NAMES[one.metric]} by {number(one.bound - one.low)}" for one in blocking
+            f"raise the lower bound for {METRIC_NAMES[one.metric]}@{one.k} by {number(one.bound - one.low)}" for one in blocking
         ),
     )
 

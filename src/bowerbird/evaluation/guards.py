@@ -1,7 +1,8 @@
-"""Further metrics that a change must not make worse: nominee minus champion, user by user, against what the policy allows.
+"""Further metrics that must not get worse: nominee minus another model, user by user, against what the policy allows.
 
-A guard asks for proof that nothing is lost (non-inferiority): it blocks unless the whole interval of the difference lies at or
-above the bound. All guards have to let a change through, so their number makes it no likelier that a loss goes unseen.
+A change stands against the champion, a first nominee against the best rival. A guard asks for proof that nothing is lost
+(non-inferiority): it blocks unless the whole interval of the difference lies at or above the bound. All guards have to let a
+nominee through, so their number makes it no likelier that a loss goes unseen.
 """
 
 from __future__ import annotations
@@ -16,24 +17,27 @@ from bowerbird.recipe_gate import Gate
 
 
 def measure_guards(
-    policy: Gate, users: Mapping[str, pd.DataFrame], *, nominee: str, champion: str | None, seed: int
+    policy: Gate, users: Mapping[str, pd.DataFrame], *, nominee: str, other: str | None, seed: int
 ) -> list[GuardResult]:
-    """Compare a change with the champion in each guarded metric; nothing on a refresh and before the first publication.
+    """Compare the nominee with another model in each guarded metric; nothing where there is none.
 
-    ``users`` has one row a user and a column a metric, by the model's label.
+    ``users`` has one row a user and a column a metric, by the model's label; as in ``recall@50`` where the guard has places of
+    its own.
     """
-    if champion is None or champion == nominee:
+    if other is None:
         return []
     found = []
     for guard in policy.guards:
-        ours, theirs = users[nominee][guard.metric], users[champion][guard.metric]
+        k = policy.places_of(guard)
+        column = guard.metric if k == policy.k else f"{guard.metric}@{k}"
+        ours, theirs = users[nominee][column], users[other][column]
         difference = paired_difference(ours, theirs, level=policy.confidence, seed=seed)
         bound = -guard.max_loss * float(theirs.mean())
         found.append(
             GuardResult(
                 metric=guard.metric,
-                k=policy.k,
-                other=champion,
+                k=k,
+                other=other,
                 mean=difference.mean,
                 low=difference.low,
                 high=difference.high,

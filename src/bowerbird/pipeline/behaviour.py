@@ -1,4 +1,4 @@
-"""Run the behavioural checks on the nominee: its lists in the newest test window, of a sample of users."""
+"""Run the behavioural checks on a model that may be published: its lists in the newest test window, of a sample of users."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from bowerbird.pipeline.prepare import Plan, Window, candidates, load_cut, load_
 from bowerbird.pipeline.run import Run
 
 
-def check_behaviour(run: Run, plan: Plan, nominee: prove.Nominee) -> tuple[CheckResult, ...]:
-    """Judge the nominee, fitted before the newest test window."""
+def check_behaviour(run: Run, plan: Plan, spec: prove.Spec) -> tuple[CheckResult, ...]:
+    """Judge a model, fitted before the newest test window."""
     policy = run.recipe.gate.behaviour
     window = max(plan.test, key=lambda one: one.cut.at)
-    model = load_model(prove.fit(run, nominee.spec, window.cut).folder)
+    model = load_model(prove.fit(run, spec, window.cut).folder)
     context = make_context(run, model, window, num_users=policy.num_users)
     return run_checks(context, checks_for(policy), bounds=policy.bounds, severity=policy.severity)
 

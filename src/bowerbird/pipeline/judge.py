@@ -19,7 +19,6 @@ from bowerbird.evaluation.decision import (
     Evidence,
     GuardResult,
     OffPolicyResult,
-    RuleResult,
     SliceResult,
     best_rival,
 )
@@ -46,7 +45,6 @@ from bowerbird.pipeline.prove import (
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.slices import compare_slices
 from bowerbird.recipe import Recipe
-from bowerbird.recipe_gate import Gate
 from bowerbird.store import published
 from bowerbird.store.runs import BACKTEST, DECISION, MANIFEST, list_runs, read_json, write_json
 
@@ -66,7 +64,7 @@ class Figures(BaseModel):
     sides: dict[str, tuple[float, float, float] | None]
     """The gate's metric on repeat and on novel targets alone; None where there are none."""
     shorter: dict[str, tuple[float, float, float]] = {}
-    """The gate's metric for fewer places of the same lists, as in ``ndcg@5``."""
+    """The gate's metric for fewer places of the same lists, as in ``ndcg@5``, and guarded metrics for places of their own."""
     beyond: dict[str, tuple[float, float, float]] = {}
     """What the lists are like, named as in ``evaluation.beyond.FIGURES``; what the catalogue does not tell is missing."""
     coverage: float
@@ -188,9 +186,10 @@ def evaluate(
     others = {label: other for label, other in values.items() if label != own}
     differences = statistics.paired_differences(values[own], others, level=level, seed=seed)
     rival_labels = [label_of(spec, among) for spec in rivals(recipe)]
-    guards = measure_guards(recipe.gate, users, nominee=own, champion=champion, seed=seed)
     is_change = champion is not None and champion != own
     beside_it = champion if is_change else best_rival({one: float(values[one].mean()) for one in rival_labels}, nominee=own)
+    guarded_by = beside_it if is_change or champion is None else None
+    guards = measure_guards(recipe.gate, users, nominee=own, other=guarded_by, seed=seed)
     content = {
         "metric": metric_name(recipe),
         "confidence": level,
@@ -216,7 +215,7 @@ def evaluate(
         **compare_slices(run, plan.test, tested[own], tested.get(beside_it or ""), guards=guards, decides=is_change),
         "own_runs": _own_runs(run, leader) if leader else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
-        "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee)],
+        "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee.spec)],
         "off_policy": measure_off_policy(run, plan, nominee).model_dump(mode="json"),
         "leaks": leaks.summary(run, plan, [found for one in scored for found in one.leaks]),
         "test_windows": [_window_use(run, window, tested[own]) for window in plan.test],
@@ -253,8 +252,8 @@ def _own_runs(run: Run, leader: Champion) -> list[float]:
     return found
 
 
-def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence[Scored]) -> Verdict:
-    """Put the evidence together and let the gate decide."""
+def decide(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None, scored: Sequence[Scored]) -> Verdict:
+    """Put the evidence together and let the gate decide; a rival that would be published is asked as the nominee was."""
     evaluation = read_json(run.folder / EVALUATION)
     metric = run.recipe.gate.metric
     figures_of = evaluation["models"]
@@ -274,9 +273,14 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
         off_policy=OffPolicyResult.model_validate(evaluation["off_policy"]),
         slices=tuple(SliceResult(**one) for one in evaluation["slices"]),
     )
+    among = {spec.label: spec for spec in entrants(run.recipe, nominee, leader)}
     decision = gate.decide(evidence, run.recipe.gate)
-    among = entrants(run.recipe, nominee, leader)
-    spec = next(one for one in among if one.label == (decision.publish or nominee.spec.label))
+    if decision.publish is not None and decision.is_replaced:
+        found = check_behaviour(run, plan, among[decision.publish])
+        write_json(run.folder / EVALUATION, evaluation | {"behaviour_of_rival": [one.model_dump(mode="json") for one in found]})
+        evidence = evidence.model_copy(update={"behaviour_of_rival": found})
+        decision = gate.decide(evidence, run.recipe.gate)
+    spec = among[decision.publish or nominee.spec.label]
     tests = {window["name"] for window in evaluation["test_windows"]}
     verdict = Verdict(
         evidence=evidence,
@@ -288,10 +292,14 @@ def decide(run: Run, nominee: Nominee, leader: Champion | None, scored: Sequence
     return verdict
 
 
-def confirm(run: Run, verdict: Verdict, *, refit_overlap: float | None, published_overlap: float | None) -> Verdict:
-    """Decide again, with what is known after the refit: how far the lists agree with the published and the evaluated ones."""
+def confirm(run: Run, verdict: Verdict, *, refit_overlap: float | None, published_overlap: float | None, broken: str) -> Verdict:
+    """Decide again, with what is known of the set: how far its lists agree with the published and the evaluated ones.
+
+    ``broken`` says in words what breaks its contract.
+    """
+    policy = run.recipe.gate
     evidence = verdict.evidence.model_copy(update={"overlap": published_overlap})
-    confirmed = after_refit(gate.decide(evidence, run.recipe.gate), run.recipe.gate, refit_overlap=refit_overlap)
+    confirmed = gate.after_refit(gate.decide(evidence, policy), policy, refit_overlap=refit_overlap, broken=broken)
     _write_decision(run, confirmed)
     return verdict.model_copy(update={"evidence": evidence, "decision": confirmed})
 
@@ -299,32 +307,6 @@ def confirm(run: Run, verdict: Verdict, *, refit_overlap: float | None, publishe
 def _write_decision(run: Run, decision: Decision) -> None:
     """Write ``gate.json``: the decision, and the policy by which it was made."""
     write_json(run.folder / DECISION, decision.model_dump(mode="json") | {"policy": run.recipe.dump()["gate"]})
-
-
-def after_refit(decision: Decision, policy: Gate, *, refit_overlap: float | None) -> Decision:
-    """Add the rule that is asked after the refit; a pure function."""
-    passed = refit_overlap is None or refit_overlap >= policy.min_refit_overlap
-    found = (
-        "no list to compare"
-        if refit_overlap is None
-        else f"the lists of the model fitted on all events have {refit_overlap:.1%} in common with the evaluated ones"
-    )
-    rule = RuleResult(
-        rule=7,
-        name="the refit agrees",
-        asked=f"evaluated and refitted lists have at least {policy.min_refit_overlap:.0%} in common on the same histories",
-        found=found,
-        passed=None if refit_overlap is None else passed,
-        if_failed="hold",
-        to_pass=""
-        if passed
-        else "find out why the model changes so much with the newest events, or set gate.min_refit_overlap lower",
-    )
-    rules = (*decision.rules, rule)
-    if passed or decision.publish is None:
-        return decision.model_copy(update={"rules": rules})
-    sentence = f"{decision.publish} is held: {found}, at least {policy.min_refit_overlap:.0%} are asked."
-    return decision.model_copy(update={"rules": rules, "outcome": "hold", "publish": None, "sentence": sentence})
 
 
 def _all_figures(run: Run, by_label: dict[str, list[Scored]], shown: pd.DataFrame | None) -> dict[str, Any]:  # Any: JSON

@@ -148,7 +148,7 @@ def _blocks(feedback: Feedback, window: int) -> Iterator[Codes]:
 
 def num_places(run: Run) -> int:
     """Return how long lists are before they are cut: chance decides about all of these places together."""
-    return max(run.recipe.gate.k, run.recipe.recommend.k)
+    return max(run.recipe.gate.num_places, run.recipe.recommend.k)
 
 
 def _asker(run: Run, window: Window, spec: prove.Spec) -> Callable[[list[str]], pd.DataFrame]:

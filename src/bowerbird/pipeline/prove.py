@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from bowerbird.columns import USER_ID
+from bowerbird.columns import RANK, USER_ID
 from bowerbird.data.interactions import Interactions
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.beyond import list_figures, pasts
@@ -276,7 +276,8 @@ def score_lists(
 
     Raises LeakError where the model could have known the answers.
     """
-    k, targets = run.recipe.gate.k, load_targets(run, window)
+    policy, targets = run.recipe.gate, load_targets(run, window)
+    k = policy.k
     known = model.data if history is None else history
     if window.session_gap is not None:
         history = load_history(run, window)
@@ -284,14 +285,18 @@ def score_lists(
     with reading(run) as con:
         catalogue = read_catalogue(con, known, at=window.cut.at, texts=run.folder / TEXTS)
     users = targets[USER_ID].unique().tolist()
-    lists = recommend(run, model, users, k=k, at=window.cut.at, allowed=allowed, history=history, is_asked=True)
+    longest = policy.num_places
+    lists = recommend(run, model, users, k=longest, at=window.cut.at, allowed=allowed, history=history, is_asked=True)
     leaks = check_leaks(run, window, model, lists, targets)
-    matches = match(lists, targets, k=k, items=known.item_index)
+    longer = match(lists, targets, k=longest, items=known.item_index)
+    guarded = [metrics.at_each_k(longer, ks=[one.k], metrics=[one.metric]) for one in policy.guards if one.k not in (None, k)]
+    lists, matches = lists[lists[RANK] <= k], longer.first(k)
     beyond = list_figures(matches, catalogue, past_UN=pasts(known, matches.user_ids))
-    shorter = metrics.at_each_k(matches, ks=[size for size in SHORTER if size < k], metrics=[run.recipe.gate.metric])
-    per_user = pd.concat([metrics.score_matches(matches), shorter, beyond], axis=1)
-    for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[run.recipe.gate.metric]).items():
-        per_user[side] = frame[run.recipe.gate.metric]  # missing for users without such targets
+    shorter = metrics.at_each_k(matches, ks=[size for size in SHORTER if size < k], metrics=[policy.metric])
+    per_user = pd.concat([metrics.score_matches(matches), shorter, *guarded, beyond], axis=1)
+    per_user = per_user.loc[:, ~per_user.columns.duplicated()]  # a guard may ask what is shown anyway
+    for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[policy.metric]).items():
+        per_user[side] = frame[policy.metric]  # missing for users without such targets
     if window.session_gap is not None:
         per_user = by_owner(per_user, targets)
     files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}
@@ -359,7 +364,7 @@ def lister(
         ask=ask,
         exclude_seen=excluded,
         history=history,
-        num_places=max(k, recipe.gate.k, recipe.recommend.k),
+        num_places=max(k, recipe.gate.num_places, recipe.recommend.k),
         seed=recipe.seed,
         at=at,
         as_policy=as_policy,

@@ -12,7 +12,7 @@ from bowerbird.pipeline.run import Run, pin_versions
 from bowerbird.pipeline.session import ingest_source, session, tidy, timed
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
-from bowerbird.warehouse.recommendation_checks import require_sound
+from bowerbird.warehouse.recommendation_checks import broken_in_words
 
 
 def run_all(home: Home, recipe: Recipe, source: Path | None, *, wait_seconds: float = 600) -> dict[str, Any]:  # Any: JSON
@@ -55,12 +55,12 @@ def _run(run: Run, recipe: Recipe) -> dict[str, Any]:  # Any: JSON
             for spec in prove.entrants(recipe, nominee, leader)
         ]
         judge.evaluate(run, plan, scored, nominee, leader)
-        verdict = judge.decide(run, nominee, leader, scored)
+        verdict = judge.decide(run, plan, nominee, leader, scored)
     with timed(run, "release"):
         prepared = release.prepare_lists(run, prove.fit(run, verdict.spec, plan.refit), plan, verdict)
-        require_sound(release.check_lists(run, prepared, plan))
+        broken = broken_in_words(release.check_lists(run, prepared, plan))
         overlaps = {"refit_overlap": prepared.refit_overlap, "published_overlap": prepared.published_overlap}
-        verdict = judge.confirm(run, verdict, **overlaps)
+        verdict = judge.confirm(run, verdict, **overlaps, broken=broken)
         release.write_manifest(run, prepared, verdict)
         if verdict.publishes:
             release.publish(run, prepared, leader, is_last=True)
