@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bowerbird import recipe as schema
-from bowerbird import recipe_gate, recipe_knowledge, recipe_rules, recipe_text, recipe_values
+from bowerbird import recipe_gate, recipe_knowledge, recipe_rules, recipe_source, recipe_text, recipe_values
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.recipe_values import write_duration
 from tests.docs.pages import ROOT, rows, sections
@@ -21,12 +21,12 @@ PAGE = sections("recipes.md")
 HEADINGS: dict[str, type[BaseModel]] = {
     "Top level": schema.Recipe,
     "[source]": schema.Source,
-    "Every table": schema.TableSource,
+    "Every table": recipe_source.TableSource,
     "Joined columns": recipe_values.Join,
-    "[source.events]": schema.EventSource,
-    "event_when": schema.EventCase,
-    "[source.items]": schema.ItemSource,
-    "[source.sample]": schema.SampleSource,
+    "[source.events]": recipe_source.EventSource,
+    "event_when": recipe_source.EventCase,
+    "[source.items]": recipe_source.ItemSource,
+    "[source.sample]": recipe_source.SampleSource,
     "[contracts]": schema.Contracts,
     "[[contracts.rules]]": schema.Rule,
     "[target]": schema.Target,
@@ -91,7 +91,7 @@ def test_each_key_stands_in_the_reference_with_its_default(heading: str) -> None
 def test_no_section_of_the_schema_is_left_out() -> None:
     kinds = {
         kind
-        for module in (schema, recipe_gate, recipe_rules, recipe_text, recipe_values, recipe_knowledge)
+        for module in (schema, recipe_source, recipe_gate, recipe_rules, recipe_text, recipe_values, recipe_knowledge)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, schema.Section)
     }
