@@ -19,11 +19,13 @@ from math import sqrt
 from time import process_time
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.machine import commit, cpu
 from bowerbird.evaluation.decision import RANDOM, Evidence
 from bowerbird.evaluation.gate import decide
+from bowerbird.evaluation.mean_intervals import mean_intervals
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import (
     bootstrap_intervals,
@@ -144,19 +146,22 @@ def blocked_slices(
     return num_blocked / num_repetitions
 
 
-def coverage(num_repetitions: int, *, num_users: int, share_found: float, at_once: int = 100) -> tuple[float, float]:
-    """Return how often the interval of a mean, and that of a difference of two models, hold the truth."""
-    held = np.zeros(2)
+def coverage(num_repetitions: int, *, num_users: int, share_found: float, at_once: int = 100) -> tuple[float, ...]:
+    """Return how often an interval holds the truth: of a mean, of one by the percentile bootstrap, and of a difference."""
+    num_held = np.zeros(3)
     for seed in range(num_repetitions // at_once):
         rng = np.random.default_rng(seed)
         chances_UM = rng.beta(1, 2, (num_users, at_once)) * 3 * share_found
         ours, theirs = (
             np.where(rng.random(chances_UM.shape) < chances_UM, rng.choice(GAINS, chances_UM.shape), 0.0) for _ in range(2)
         )
-        truths = (share_found * float(GAINS.mean()), 0.0)
-        for place, (values, true) in enumerate(zip((ours, ours - theirs), truths, strict=True)):
-            held[place] += sum(one.low <= true <= one.high for one in bootstrap_intervals(values, seed=seed))
-    return float(held[0] / num_repetitions), float(held[1] / num_repetitions)
+        ways = (
+            (mean_intervals(pd.DataFrame(ours), bounded=range(at_once)).values(), share_found * float(GAINS.mean())),
+            (bootstrap_intervals(ours, seed=seed), share_found * float(GAINS.mean())),
+            (bootstrap_intervals(ours - theirs, seed=seed), 0.0),
+        )
+        num_held += [sum(one.low <= truth <= one.high for one in found) for found, truth in ways]
+    return tuple(map(float, num_held / num_repetitions))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -213,12 +218,13 @@ def _print_slices(num: int) -> None:
 
 def _print_coverage(num: int) -> None:
     print("\n## Intervals\n")
-    print("How often a 95 % interval of the percentile bootstrap holds the truth.\n")
-    print("| users | share that finds anything | of a mean | of a difference |\n| --- | --- | --- | --- |")
+    print("How often a 95 % interval holds the truth; that of a difference is the percentile bootstrap's.\n")
+    print("| users | share that finds anything | of a mean | the same by the percentile bootstrap | of a difference |")
+    print("| --- | --- | --- | --- | --- |")
     for num_users in (100, 300, 1000):
         for share in (0.03, 0.1, 0.3):
-            mean, difference = coverage(num, num_users=num_users, share_found=share)
-            print(f"| {num_users:,} | {share:.0%} | {100 * mean:.1f} % | {100 * difference:.1f} % |")
+            held = coverage(num, num_users=num_users, share_found=share)
+            print(f"| {num_users:,} | {share:.0%} | " + " | ".join(f"{100 * one:.1f} %" for one in held) + " |")
 
 
 if __name__ == "__main__":

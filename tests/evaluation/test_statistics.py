@@ -18,7 +18,6 @@ from bowerbird.evaluation.statistics import (
     Interval,
     bootstrap_interval,
     bootstrap_intervals,
-    clustered_interval,
     holm,
     minimum_detectable,
     paired_difference,
@@ -201,25 +200,6 @@ def test_the_smallest_difference_that_can_be_seen_takes_the_users_there_are():
     assert minimum_detectable(0, 500) == 0
 
 
-def test_a_share_of_targets_counts_targets_and_draws_users():
-    # 1 of 2, 0 of 1 and 9 of 10 targets are found: 10 of 13, not the mean of 0.5, 0 and 0.9.
-    found = clustered_interval(np.asarray([1.0, 0, 9]), np.asarray([2.0, 1, 10]), seed=1)
-    assert found.value == pytest.approx(10 / 13)
-    assert (found.low, found.high) == (0, 0.9), "the user with 0 of 1 three times, the user with 9 of 10 three times"
-    with pytest.raises(DataError, match="no targets"):
-        clustered_interval(np.asarray([0.0]), np.asarray([0.0]), seed=1)
-
-
-def test_targets_of_one_user_that_are_alike_make_the_interval_wider():
-    rng = np.random.default_rng(6)
-    is_found = np.repeat(rng.random(400) < 0.3, 10).astype(float)  # 400 users, of each all 10 targets or none
-    by_user = clustered_interval(is_found.reshape(400, 10).sum(axis=1), np.full(400, 10.0), seed=1)
-    as_if_independent = bootstrap_interval(is_found, seed=1)
-    assert by_user.value == as_if_independent.value
-    ratio = (by_user.high - by_user.low) / (as_if_independent.high - as_if_independent.low)
-    assert ratio == pytest.approx(math.sqrt(10), rel=0.1)
-
-
 def test_as_many_users_as_needed_prove_the_effect_in_four_of_five_runs():
     rng = np.random.default_rng(5)
     num_users = users_needed(0.2, 0.02)
@@ -238,28 +218,3 @@ def test_difference_is_ordered_and_mirrors_when_the_models_change_places(values,
     assert mirrored.mean == pytest.approx(-found.mean, abs=1e-12)
     assert mirrored.low == pytest.approx(-found.high, abs=1e-11)
     assert mirrored.p_value == found.p_value
-
-
-def test_intervals_of_columns_without_gaps_are_those_of_the_plain_bootstrap():
-    users = pd.DataFrame(np.random.default_rng(5).random((60, 2)), columns=["ndcg", "recall"])
-    plain = statistics.bootstrap_intervals(users.to_numpy(), seed=2)
-    assert list(statistics.intervals(users, seed=2).values()) == plain
-
-
-@pytest.mark.parametrize("max_groups", [1000, 40])
-def test_a_figure_that_some_users_lack_is_bounded_over_those_who_have_it(max_groups):
-    rng = np.random.default_rng(5)
-    users = pd.DataFrame({"ndcg": rng.random(400), "price_spread": np.where(rng.random(400) < 0.5, rng.random(400), np.nan)})
-    found = statistics.intervals(users.assign(nothing=np.nan), max_groups=max_groups, seed=2)
-    assert list(found) == ["ndcg", "price_spread"]
-    known = users["price_spread"].dropna()
-    alone = statistics.bootstrap_interval(known, seed=3)
-    assert found["price_spread"].value == pytest.approx(known.mean())
-    width = 2 * 1.96 * known.std() / math.sqrt(len(known))
-    assert alone.high - alone.low == pytest.approx(width, rel=0.05)
-    assert found["price_spread"].high - found["price_spread"].low == pytest.approx(width, rel=0.05 if max_groups > 400 else 0.3)
-
-
-def test_a_figure_of_a_single_user_has_no_width():
-    found = statistics.intervals(pd.DataFrame({"ndcg": [0.1, 0.2, 0.3], "novel": [np.nan, 0.5, np.nan]}), seed=1)
-    assert (found["novel"].low, found["novel"].value, found["novel"].high) == (0.5, 0.5, 0.5)

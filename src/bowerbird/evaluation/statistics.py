@@ -1,8 +1,9 @@
-"""How sure a figure is: bootstrap intervals, paired sign-flip tests and Holm's correction, with the user as the unit.
+"""How sure a difference is: bootstrap intervals, paired sign-flip tests and Holm's correction, with the user as the unit.
 
-A user's value is his mean over the test windows, so the users are independent of each other and each counts once (a
-bootstrap clustered by user). Above ``MAX_GROUPS`` users they are dealt at random into that many groups of equal size and
-whole groups are drawn or flipped: the expected width stays, its own relative error is about 1 / sqrt(2 MAX_GROUPS) =
+A user's value is his mean over the test windows, so the users are independent of each other and each counts once (a bootstrap
+clustered by user). How sure a mean is stands in ``mean_intervals``: the percentile bootstrap is too narrow where hits are rare,
+and serves differences, which go both ways. Above ``MAX_GROUPS`` users they are dealt at random into that many groups of equal
+size and whole groups are drawn or flipped: the expected width stays, its own relative error is about 1 / sqrt(2 MAX_GROUPS) =
 0.5 %, a quarter of what 2,000 draws have anyway, and the work no longer grows with the users.
 
 Sign flips are the permutation test of paired values: under no difference a user's two values are as likely the other way
@@ -124,68 +125,11 @@ def bootstrap_intervals(
     DataError
         Without a user, or for a value that is not finite.
     """
-    _check_users(values_UM)
+    check_users(values_UM)
     rng = np.random.default_rng(seed)
     sums_GM, sizes_G = _grouped(values_UM, max_groups, rng)
     means_SM = _resampled_means(sums_GM, sizes_G, num_samples, rng)
     return _percentiles(values_UM.mean(axis=0), means_SM, level)
-
-
-def intervals(
-    users: pd.DataFrame, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, max_groups: int = MAX_GROUPS, seed: int
-) -> dict[Any, Interval]:  # Any: whatever the columns are called
-    """Bound the mean of every column, each over the users who have a value; the same draws serve all of them.
-
-    ``users`` has one row a user; a missing value (NaN) means that a figure does not exist for him. Whole users are drawn, so how
-    many have a value varies as it would. Columns without any value are left out.
-
-    Raises DataError without a user.
-    """
-    users = users.dropna(axis=1, how="all")
-    values_UM = users.to_numpy(np.float64, copy=True)
-    has_gaps_M = np.isnan(values_UM).any(axis=0)
-    is_known_UM = ~np.isnan(values_UM[:, has_gaps_M])
-    values_UM[:, has_gaps_M] = np.where(is_known_UM, values_UM[:, has_gaps_M], 0)
-    _check_users(values_UM)
-    rng = np.random.default_rng(seed)
-    sums_GM, sizes_G = _grouped(np.hstack([values_UM, is_known_UM]), max_groups, rng)
-    means_SM, known_SM = np.hsplit(_resampled_means(sums_GM, sizes_G, num_samples, rng), [len(has_gaps_M)])
-    means_M = values_UM.mean(axis=0)
-    means_M[has_gaps_M] /= is_known_UM.mean(axis=0)
-    means_SM[:, has_gaps_M] = np.divide(
-        means_SM[:, has_gaps_M], known_SM, out=np.broadcast_to(means_M[has_gaps_M], known_SM.shape).copy(), where=known_SM > 0
-    )  # a sample without any such user, which only a handful can make, says nothing else than the mean
-    return dict(zip(users.columns, _percentiles(means_M, means_SM, level), strict=True))
-
-
-def clustered_interval(
-    totals: Figures, counts: Figures, *, level: float = LEVEL, num_samples: int = NUM_SAMPLES, seed: int
-) -> Interval:
-    """Bound a figure that counts each target alike, where a user has many: the sum of totals over the sum of counts.
-
-    What one user's targets give is alike, so they are no independent values: whole users are drawn, with all they have.
-
-    Parameters
-    ----------
-    totals, counts : float [U]
-        Sum of the values of a user's targets, and how many he has, above 0.
-    level, num_samples, seed
-        See ``bootstrap_intervals``.
-
-    Raises
-    ------
-    DataError
-        Without a user, for a value that is not finite, and for a user without targets.
-    """
-    values_U2 = np.column_stack([_values(totals), _values(counts)])
-    _check_users(values_U2)
-    if not (values_U2[:, 1] > 0).all():
-        raise DataError("a user has no targets", next_step="leave those users out")
-    rng = np.random.default_rng(seed)
-    means_S2 = _resampled_means(*_grouped(values_U2, MAX_GROUPS, rng), num_samples, rng)
-    ratio = values_U2[:, 0].sum() / values_U2[:, 1].sum()
-    (interval,) = _percentiles(np.asarray([ratio]), means_S2[:, :1] / means_S2[:, 1:], level)
-    return interval
 
 
 def paired_difference(
@@ -362,7 +306,8 @@ def _values(figures: Figures) -> Values:
     return np.asarray(figures, np.float64)
 
 
-def _check_users(values_UM: Values) -> None:
+def check_users(values_UM: Values) -> None:
+    """Raise DataError without a user, and for a value that is not finite."""
     if not len(values_UM):
         raise DataError("there is no user to compare", next_step="give a test window in which users have targets")
     wrong = int((~np.isfinite(values_UM)).sum())

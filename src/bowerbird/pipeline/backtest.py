@@ -182,7 +182,7 @@ def _leaderboard(run: Run, fresh: dict[str, list[Scored]]) -> list[dict[str, Any
     }
     adjusted = dict(zip(behind, statistics.holm([one.p_value for one in behind.values()]), strict=True))
     rivals = {spec.label for spec in prove.rivals(run.recipe)}
-    told = figures(fresh, level=policy.confidence, seed=seed)
+    told = figures(fresh, level=policy.confidence)
     return [
         told[label].model_dump(mode="json")
         | {

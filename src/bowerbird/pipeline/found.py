@@ -1,4 +1,4 @@
-"""The share of all targets that each model found: every target counts alike, and whole users are drawn for its interval."""
+"""The share of all targets that each model found: every target counts alike, and users are what its interval counts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bowerbird.columns import USER_ID
+from bowerbird.evaluation.mean_intervals import clustered_interval
 from bowerbird.evaluation.sessions import OWNER
-from bowerbird.evaluation.statistics import clustered_interval
 from bowerbird.pipeline.prepare import Window, load_targets
 from bowerbird.pipeline.prove import Scored
 from bowerbird.pipeline.run import Run
@@ -26,6 +26,6 @@ def targets_found(
         counts = [num_targets[one.window].reindex(recall.index) for one, recall in zip(scored, recalls, strict=True)]
         hits = [recall * count for recall, count in zip(recalls, counts, strict=True)]
         totals, sizes = (pd.concat(parts).groupby(level=0).sum() for parts in (hits, counts))
-        interval = clustered_interval(totals, sizes, level=run.recipe.gate.confidence, seed=run.recipe.seed)
+        interval = clustered_interval(totals, sizes, level=run.recipe.gate.confidence)
         found[label] = (interval.value, interval.low, interval.high)
     return found

@@ -23,6 +23,7 @@ from bowerbird.evaluation.decision import (
     best_rival,
 )
 from bowerbird.evaluation.guards import measure_guards
+from bowerbird.evaluation.mean_intervals import mean_intervals
 from bowerbird.evaluation.nomination import nominate
 from bowerbird.evaluation.statistics import Difference, Interval
 from bowerbird.pipeline import leaks
@@ -132,21 +133,12 @@ def pooled(scored: Sequence[Scored]) -> pd.DataFrame:
     return metrics.pool_windows([pd.read_parquet(one.users) for one in scored])
 
 
-def figures(
-    by_label: Mapping[str, Sequence[Scored]], *, shown: pd.DataFrame | None = None, level: float, seed: int
-) -> dict[str, Figures]:
-    """Put each model's windows together, with intervals of that level, from the same draws of users for all models.
+def figures(by_label: Mapping[str, Sequence[Scored]], *, shown: pd.DataFrame | None = None, level: float) -> dict[str, Figures]:
+    """Put each model's windows together, with intervals of that level.
 
     ``shown`` are the published lists, which those of the newest window are held against.
     """
-    tables = {label: _table(scored, shown) for label, scored in by_label.items()}
-    if not tables:
-        return {}
-    intervals = statistics.intervals(pd.concat(tables, axis=1), level=level, seed=seed)
-    return {
-        label: _figures(scored, {name: (one.value, one.low, one.high) for (own, name), one in intervals.items() if own == label})
-        for label, scored in by_label.items()
-    }
+    return {label: _figures(scored, _table(scored, shown), level) for label, scored in by_label.items()}
 
 
 def _table(scored: Sequence[Scored], shown: pd.DataFrame | None) -> pd.DataFrame:
@@ -158,7 +150,10 @@ def _table(scored: Sequence[Scored], shown: pd.DataFrame | None) -> pd.DataFrame
     return users[[name for name in (*metrics.METRICS, *SIDES, *FIGURES, *shorter) if name in users]]
 
 
-def _figures(scored: Sequence[Scored], found: Mapping[str, tuple[float, float, float]]) -> Figures:
+def _figures(scored: Sequence[Scored], users: pd.DataFrame, level: float) -> Figures:
+    bounded = [name for name in users if name not in FIGURES]
+    bounds = mean_intervals(users, bounded=bounded, level=level)
+    found = {name: (one.value, one.low, one.high) for name, one in bounds.items()}
     beyond = {name: found[name] for name in FIGURES if name in found}
     return Figures(
         label=scored[0].label,
@@ -310,8 +305,7 @@ def _write_decision(run: Run, decision: Decision) -> None:
 
 
 def _all_figures(run: Run, by_label: dict[str, list[Scored]], shown: pd.DataFrame | None) -> dict[str, Any]:  # Any: JSON
-    level, seed = run.recipe.gate.confidence, run.recipe.seed
-    found = figures(by_label, shown=shown, level=level, seed=seed)
+    found = figures(by_label, shown=shown, level=run.recipe.gate.confidence)
     return {label: one.model_dump(mode="json") for label, one in found.items()}
 
 
