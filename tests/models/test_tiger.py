@@ -12,10 +12,12 @@ from scipy.sparse import csr_array
 
 from bowerbird import Interactions, build_model
 from bowerbird.columns import CREATED_AT, ITEM_ID, TEXT_VECTOR, TIMESTAMP, TITLE, USER_ID
+from bowerbird.data.sequences import Sequences
 from bowerbird.models.base import Model
-from bowerbird.models.tiger import Tiger, TigerNetwork, Tree, beam_search, reduced
+from bowerbird.models.tiger import Tiger, TigerNetwork, Tree, beam_search, next_id_loss, reduced
 from bowerbird.models.tiger_config import TigerConfig
 from bowerbird.testing import ModelConformance
+from bowerbird.training.batches import epoch_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,7 +56,7 @@ def probabilities(network: TigerNetwork, state_D: torch.Tensor, codes_NC: np.nda
 
 def test_a_search_wide_enough_gives_every_item_its_probability() -> None:
     network, state = network_of(CODES), torch.randn(8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    items, scores = beam_search(network, Tree.of(CODES), state[None], num_beams=10)
+    items, scores = beam_search(network, state[None], num_beams=10)
     by_hand = probabilities(network, state, CODES)
     assert sorted(items[0][:5].tolist()) == [0, 1, 2, 3, 4]
     assert items[0][5:].tolist() == [-1] * (items.shape[1] - 5)
@@ -62,11 +64,35 @@ def test_a_search_wide_enough_gives_every_item_its_probability() -> None:
     assert np.exp(scores).sum() == pytest.approx(1)
 
 
+def test_the_loss_is_the_mean_of_what_the_search_says_of_the_items() -> None:
+    network = network_of(CODES)
+    sequence = Sequences(np.asarray([3, 0, 4, 1]), np.asarray([0, 4]))
+    (batch,) = epoch_batches(sequence, max_length=10, batch_tokens=16)
+    loss, num = next_id_loss(network, batch)
+    states = network.encode(torch.tensor([[3, 0, 4]]))[0]
+    told = [probabilities(network, state, CODES)[item] for state, item in zip(states, [0, 4, 1], strict=True)]
+    assert num == 3 and float(loss) == pytest.approx(-np.mean(told), rel=1e-9)
+
+
+def test_the_tree_says_which_codes_follow_and_where_each_item_is() -> None:
+    tree = Tree.of(CODES)
+    assert tree.items.tolist() == [1, 3, 0, 2, 4], "in the order of their codes"
+    assert tree.nodes_NC.tolist() == [[1, 1, 2], [0, 0, 0], [1, 2, 3], [0, 0, 1], [2, 3, 4]]
+    assert tree.follows[1].tolist() == [[True, False, False], [True, False, True], [False, True, False]]
+
+
+def test_an_item_without_events_is_read_by_its_codes_alone() -> None:
+    network = fitted(Interactions.from_frame(circle()), described())._network
+    assert network is not None
+    own_D = network.prefixes.weight[network.prefixes_NC[:, -1]].abs().sum(dim=1)
+    assert own_D[11] == own_D[10] == 0 and (own_D[:10] > 0).all()
+
+
 @pytest.mark.parametrize("num_beams", [1, 2, 3])
 def test_a_narrow_search_only_ever_ends_at_items_that_exist(num_beams: int) -> None:
     codes = np.asarray([row for row in product(range(4), range(4), range(2)) if sum(row) % 3 == 0])
     states = torch.randn((20, 8), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    items, scores = beam_search(network_of(codes), Tree.of(codes), states, num_beams=num_beams)
+    items, scores = beam_search(network_of(codes), states, num_beams=num_beams)
     assert items.shape == (20, num_beams)
     assert ((items >= 0) & (items < len(codes))).all()
     assert all(len(set(row)) == num_beams for row in items.tolist())

@@ -1,19 +1,24 @@
 """TIGER: the next item's semantic id is generated code by code, and never one that no item has. Experimental.
 
-    h          = encoder(items read so far),          an item is read as the sum of its codes' vectors
+    x(i)       = sum over c of t[c, code c] + v[prefix of c codes]
+    h          = encoder(x of the items read so far)
     z[c]       = h + b[c] + sum over l < c of d[l, code l]
-    p(code c)  = softmax(t[c] . (z[c] + W_2 relu(W_1 norm(z[c]))))
+    p(code c)  = softmax(t[c] . (z[c] + W_2 relu(W_1 norm(z[c])))),   over the codes that follow the codes before
     score(i)   = sum over c of log p(code c of i | codes before), for the items that the beam search reaches
 
 The encoder is causal, so that one pass learns from every event of a sequence; the decoder is a small network over the codes
 chosen so far instead of T5's, which would read each item's codes as places of their own: four times the length for the same
-events. The beam search walks the tree of the codes that items have, and its softmax is over the children there are.
+events. The beam search walks the tree of the codes that items have, and its softmax is over the children there are, as it is in
+training: else the decoder learns which ids there are instead of which is next. A later code means something else behind other
+first ones, so an item is read by its prefixes, too (Singh et al. 2024), up to the whole id; their vectors start at 0, which is
+what an item without events keeps.
 
 Ids are made (see ``text.semantic_ids``) of text vectors where items have some, else of what describes them (see ``features``),
 else of the users they have in common; the latter two are reduced to 64 numbers by a truncated SVD. The loss is the mean
 cross-entropy of the next item's codes; labels and weights do not enter, but events of weight 0 are left out.
 
-Rajput et al., "Recommender systems with generative retrieval", 2023.
+Rajput et al., "Recommender systems with generative retrieval", 2023. Singh et al., "Better generalization with semantic IDs",
+2024.
 Shapes: B users, L places, T targets, D width, N items, C codes of an item with its counter, K codes of a level, M beams,
 J children.
 """
@@ -59,19 +64,23 @@ logger = logging.getLogger(__name__)
 class Tree:
     """The ids there are: of each level, ``children`` [nodes of the level before, J] (-1: none) and the ``codes`` of its nodes.
 
-    Nodes are in the order of their prefixes; those of the last level are items, ``items`` says which.
+    Nodes are in the order of their prefixes; those of the last level are items, ``items`` says which. ``nodes_NC`` are those of
+    each item, and ``follows`` [nodes of the level before, K] tells which codes come behind which.
     """
 
     children: tuple[Tensor, ...]
     codes: tuple[Tensor, ...]
     items: NDArray[np.int64]
+    nodes_NC: Tensor
+    follows: tuple[Tensor, ...]
 
     @classmethod
     def of(cls, codes_NC: Codes) -> Tree:
         """Build the tree of ids, no two of which are alike."""
         order = np.lexsort(codes_NC.T[::-1])
-        rows_NC, node_N, children, codes = codes_NC[order], np.zeros(len(order), np.int64), [], []
-        for column_N in rows_NC.T:
+        rows_NC, node_N, nodes_NC = codes_NC[order], np.zeros(len(order), np.int64), np.empty_like(codes_NC)
+        children, codes, follows = [], [], []
+        for level, column_N in enumerate(rows_NC.T):
             is_new_N = np.diff(node_N * (codes_NC.max() + 1) + column_N, prepend=-1) != 0
             parents, new_node_N = node_N[is_new_N], np.cumsum(is_new_N) - 1
             sizes = np.bincount(parents)
@@ -80,8 +89,10 @@ class Tree:
             table[parents, places] = np.arange(len(parents))
             children.append(torch.from_numpy(table))
             codes.append(torch.from_numpy(column_N[is_new_N]))
-            node_N = new_node_N
-        return cls(tuple(children), tuple(codes), order)
+            follows.append(torch.zeros((len(sizes), int(column_N.max()) + 1), dtype=torch.bool))
+            follows[-1][torch.from_numpy(parents), codes[-1]] = True
+            nodes_NC[order, level] = node_N = new_node_N
+        return cls(tuple(children), tuple(codes), order, torch.from_numpy(nodes_NC), tuple(follows))
 
 
 class TigerNetwork(nn.Module):
@@ -89,10 +100,12 @@ class TigerNetwork(nn.Module):
 
     def __init__(self, codes_NC: Codes, config: TigerConfig, *, generator: torch.Generator) -> None:
         super().__init__()
-        width, sizes = config.embedding_size, codes_NC.max(axis=0) + 1
+        width, sizes, self.tree = config.embedding_size, codes_NC.max(axis=0) + 1, Tree.of(codes_NC)
         self.starts = [0, *np.cumsum(sizes).tolist()]
         self.tokens_NC = torch.from_numpy(codes_NC + np.asarray(self.starts[:-1]))
-        self.read = nn.Embedding(self.starts[-1], width)
+        num_nodes = np.cumsum([0, *map(len, self.tree.codes[1:])])  # but for the first codes, whose prefix is the code
+        self.prefixes_NC = self.tree.nodes_NC[:, 1:] + torch.from_numpy(num_nodes[:-1])
+        self.read, self.prefixes = nn.Embedding(self.starts[-1], width), nn.Embedding(int(num_nodes[-1]), width)
         self.written = nn.Embedding(self.starts[-1], width)
         self.biases = nn.Parameter(torch.zeros(self.starts[-1]))
         self.levels = nn.Embedding(len(sizes), width)
@@ -106,7 +119,7 @@ class TigerNetwork(nn.Module):
 
     def encode(self, items_BL: Tensor) -> Tensor:
         """Return what is expected after each item; [B, L, D]."""
-        x_BLD = self.read(self.tokens_NC[items_BL]).sum(dim=2)
+        x_BLD = self.read(self.tokens_NC[items_BL]).sum(dim=2) + self.prefixes(self.prefixes_NC[items_BL]).sum(dim=2)
         x_BLD = self.dropout(x_BLD + self.places.weight[: x_BLD.shape[1]])
         for block in self.blocks:
             x_BLD = block(x_BLD)
@@ -129,6 +142,8 @@ class TigerNetwork(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.ndim == 1:
                 parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+            elif name == "prefixes.weight":
+                parameter.zero_()
             else:
                 is_vector = name in ("read.weight", "written.weight", "levels.weight", "places.weight")
                 parameter.normal_(0.0, INITIAL_SCALE if is_vector else parameter.shape[1] ** -0.5, generator=generator)
@@ -136,18 +151,22 @@ class TigerNetwork(nn.Module):
 
 def next_id_loss(network: TigerNetwork, batch: Batch) -> tuple[Tensor, int]:
     """Return the mean loss of a batch's targets, all of their codes together, and the targets' number."""
-    targets_TC = network.tokens_NC[batch.tokens[:, 1:].flatten()[batch.places]]
+    items_T = batch.tokens[:, 1:].flatten()[batch.places]
+    targets_TC, nodes_TC = network.tokens_NC[items_T], functional.pad(network.tree.nodes_NC[items_T], (1, 0))
     z_TD = network.encode(batch.tokens[:, :-1]).flatten(0, 1)[batch.places]
     loss = z_TD.new_zeros(())
     for level in range(targets_TC.shape[1]):
-        loss = loss + functional.cross_entropy(network.decode(z_TD, level), targets_TC[:, level] - network.starts[level])
+        follows_TK = network.tree.follows[level][nodes_TC[:, level]]
+        raw_TK = network.decode(z_TD, level).masked_fill(~follows_TK, -torch.inf)
+        loss = loss + functional.cross_entropy(raw_TK, targets_TC[:, level] - network.starts[level])
         z_TD = z_TD + network.written(targets_TC[:, level])
     return loss, len(targets_TC)
 
 
 @torch.no_grad()
-def beam_search(network: TigerNetwork, tree: Tree, states_BD: Tensor, *, num_beams: int) -> tuple[NDArray[np.int64], Scores]:
+def beam_search(network: TigerNetwork, states_BD: Tensor, *, num_beams: int) -> tuple[NDArray[np.int64], Scores]:
     """Return the items reached and the logarithms of their probabilities; [B, M], -1 and -inf where there are fewer."""
+    tree = network.tree
     nodes_BM = torch.zeros((len(states_BD), 1), dtype=torch.int64)
     scores_BM, z_BMD = states_BD.new_zeros(nodes_BM.shape), states_BD[:, None]
     for level, (children, codes) in enumerate(zip(tree.children, tree.codes, strict=True)):
@@ -181,16 +200,13 @@ class Tiger(Model):
         settings = SemanticIdsConfig(num_levels=self.config.num_levels, num_codes=self.config.num_codes)
         ids = SemanticIds.fit(vectors_ND, settings, seed=self.seed)
         logger.info("semantic ids: %s", ids.figures())
-        self._take(numbered(ids.encode(vectors_ND) + 1))  # code 0 is that of items without a vector
+        self._codes_NC = numbered(ids.encode(vectors_ND) + 1)  # code 0 is that of items without a vector
         sequences = Sequences.from_interactions(self.data)
         self.curve, self._network = [], None
         if sequences.num_targets == 0:
             logger.info("no user has two events with evidence: tiger has no order to learn from, popular items stand in")
             return
         self._train(sequences)
-
-    def _take(self, codes_NC: Codes) -> None:
-        self._codes_NC, self._tree = codes_NC, Tree.of(codes_NC)
 
     def _vectors(self, items: pd.DataFrame | None) -> NDArray[np.float64]:
         """Return what items are told apart by; [N, D]."""
@@ -226,7 +242,7 @@ class Tiger(Model):
         scores_BN = np.full((len(histories.users), self.data.num_items), -np.inf, np.float32)
         if self._network is not None:
             for rows, states_BD in self._states(histories.evidence()):
-                items_BM, found_BM = beam_search(self._network, self._tree, states_BD, num_beams=self.config.num_beams)
+                items_BM, found_BM = beam_search(self._network, states_BD, num_beams=self.config.num_beams)
                 places, beams = np.nonzero(items_BM >= 0)
                 scores_BN[rows[places], items_BM[places, beams]] = found_BM[places, beams]
         return scores_BN
@@ -243,11 +259,12 @@ class Tiger(Model):
         return {"codes": self._codes_NC} | {f"network.{name}": value.float().numpy() for name, value in state.items()}
 
     def _restore(self, arrays: Arrays) -> None:
-        self._take(arrays["codes"])
+        self._codes_NC = arrays["codes"]
         state, self._network = unprefixed(arrays, "network."), None
         if state:
             network = self._fresh(torch.Generator())
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+            kept = {name: torch.from_numpy(value) for name, value in state.items()}
+            network.load_state_dict({"prefixes.weight": network.prefixes.weight} | kept)  # older files lack them: they are 0
             self._network = _for_inference(network)
 
 

@@ -60,10 +60,11 @@ def in_words(report: dict[str, Any]) -> str:  # Any: JSON
     if not drift["divergence"]:
         return told + "No item came later."
     furthest = max(zip(drift["divergence"], drift["by_chance"], strict=True), key=lambda pair: pair[0] - pair[1])
-    verdict = "have drifted: texts are about something else than before" if drift["has_drifted"] else "are like them"
+    verdict = "have drifted: texts are about something else than before" if drift["has_drifted"] else "may be of the same kind"
     return told + (
-        f"The {drift['num_items']} items that came later {verdict} (divergence {furthest[0]:.3f}, by chance {furthest[1]:.3f}, "
-        f"drifted from 0.05 more; residual {drift['residual_ratio']:.2f} times theirs, drifted from 1.25)."
+        f"The {drift['num_items']} items that came later {verdict} (p {drift['p_value']:.3f}, drifted up to 0.01; divergence "
+        f"{furthest[0]:.3f}, by chance {furthest[1]:.3f}; residual {drift['residual_ratio']:.2f} times that of earlier items, by "
+        f"chance {drift['residual_by_chance']:.2f})."
     )
 
 

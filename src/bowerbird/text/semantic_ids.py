@@ -8,6 +8,9 @@ for without that most codes of the later levels belong to a few odd items. Later
 without a vector have no code (-1), items with all codes in common are told apart by a counter behind them (``numbered``), as in
 TIGER.
 
+Whether later items are like those before is told by a permutation test against items that were held out of the codebooks, for
+k-means lies nearer to the items it has seen than to any other: without them new items of the same kind seem to have drifted.
+
 As features (``words``) an id is its prefixes, since a later code means something else behind another first one; a prefix that
 only one of the items fitted on has would be but another id, and is left out.
 
@@ -38,29 +41,35 @@ SMALL, SPLIT, NUM_SPLITS = 0.25, 0.2, 14
 """In the first 14 rounds a code with less than a quarter of its share of the items moves to where a large one is, and from there
 by a fifth of the way to an item of that."""
 BLOCK = 4096
-NUM_DRAWS = 100
-MAX_DIVERGENCE = 0.05
-MAX_RESIDUAL_RATIO = 1.25
+HELD_OUT = 0.2
+"""Share of the items that take no part in the codebooks, and that later items are compared with."""
+MAX_COMPARED = 5000
+"""So many held-out items, and so many later ones, are compared at most, drawn by the seed."""
+NUM_DRAWS, LEVEL = 299, 0.01
+"""Of 100 catalogues that go on as before, one may be said to have drifted."""
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class SemanticIds:
-    """Codebooks, and what the items they were fitted on look like: their codes and mean squared residual.
+    """Codebooks, and what the items they were made for look like: codes and squared residuals.
 
     Attributes
     ----------
     codebooks_LKD : float32
     codes_NL : int64
-        Of the items fitted on that have a vector.
-    residual : float
-        Mean of |r[L]|^2 over them; 1 would be a vector of which the codes tell nothing.
+        Of the items given to ``fit`` that have a vector.
+    residuals_N : float64
+        Their |r[L]|^2; 1 would be a vector of which the codes tell nothing.
+    is_held_out_N : bool
+        Which of them k-means has not seen.
     """
 
     codebooks_LKD: NDArray[np.float32]
     codes_NL: Codes
-    residual: float
+    residuals_N: NDArray[np.float64]
+    is_held_out_N: NDArray[np.bool_]
 
     @classmethod
     def fit(cls, vectors_ND: NDArray[np.floating[Any]], config: SemanticIdsConfig, *, seed: int = 1) -> SemanticIds:
@@ -68,18 +77,19 @@ class SemanticIds:
         known_ND = unit(vectors_ND)[has_vector(vectors_ND)]
         generator = np.random.default_rng(seed)
         num_codes = max(1, min(config.num_codes, len(known_ND) // ITEMS_TO_SHARE))
-        drawn = np.sort(generator.permutation(len(known_ND))[: num_codes * ITEMS_A_CODE])
+        order = generator.permutation(len(known_ND))[int(HELD_OUT * len(known_ND)) :]
+        drawn = np.sort(order[: num_codes * ITEMS_A_CODE])
         rest_MD, codebooks = known_ND[drawn], []
         for _ in range(config.num_levels):
             codebooks.append(k_means(rest_MD, num_codes, generator=generator))
             rest_MD = rest_MD - codebooks[-1][nearest(rest_MD, codebooks[-1])]
-        ids = cls(np.stack(codebooks).astype(np.float32), np.zeros((0, config.num_levels), np.int64), 0.0)
-        codes_NL, residuals_N = ids._walk(known_ND)
-        return cls(ids.codebooks_LKD, codes_NL, float(residuals_N.mean()) if len(residuals_N) else 0.0)
+        books_LKD = np.stack(codebooks).astype(np.float32)
+        codes_NL, residuals_N = _walk(books_LKD, known_ND)
+        return cls(books_LKD, codes_NL, residuals_N, ~np.isin(np.arange(len(known_ND)), drawn))
 
     def encode(self, vectors_ND: NDArray[np.floating[Any]]) -> Codes:
         """Return the codes of items, -1 where the vector is 0; [N, L]."""
-        codes_NL, _ = self._walk(unit(vectors_ND))
+        codes_NL, _ = _walk(self.codebooks_LKD, unit(vectors_ND))
         return np.where(has_vector(vectors_ND)[:, None], codes_NL, -1)
 
     def words(self, codes_NL: Codes) -> list[list[str]]:
@@ -100,7 +110,7 @@ class SemanticIds:
         use, which is K where all codes are used alike, ``reconstruction_error`` the mean squared residual.
         """
         _, place, counts = np.unique(self.codes_NL, axis=0, return_inverse=True, return_counts=True)
-        shares_LK = self._shares(self.codes_NL)
+        shares_LK = _shares(self.codes_NL, self.codebooks_LKD.shape[1])
         entropies = [float(-(row[row > 0] * np.log(row[row > 0])).sum()) for row in shares_LK]
         return {
             "num_items": len(self.codes_NL),
@@ -108,30 +118,37 @@ class SemanticIds:
             "collision_rate": float((counts[place.ravel()] > 1).mean()) if len(counts) else 0.0,
             "largest_collision": int(counts.max(initial=0)),
             "perplexity": [float(np.exp(entropy)) for entropy in entropies],
-            "reconstruction_error": self.residual,
+            "reconstruction_error": float(self.residuals_N.mean()) if len(self.residuals_N) else 0.0,
         }
 
     def drift(self, vectors_ND: NDArray[np.floating[Any]], *, seed: int = 1) -> dict[str, Any]:  # Any: JSON
-        """Compare later items with those fitted on; rows of zeros do not count.
+        """Tell whether later items could be a part of the same catalogue; rows of zeros do not count.
 
-        ``divergence`` of a level is the Jensen-Shannon divergence (base 2, from 0 to 1) of the use of its codes, ``by_chance``
-        what 99 of 100 draws of as many of the items fitted on stay below. Items have drifted where a level's divergence is more
-        than 0.05 above that, or where the mean squared residual is more than 1.25 times that of the items fitted on.
+        ``divergence`` of a level is the Jensen-Shannon divergence (base 2, from 0 to 1) of how later and held-out items use its
+        codes, ``residual_ratio`` the later items' mean squared residual by the held-out ones'. Both kinds of items are mixed and
+        parted anew 299 times; ``by_chance`` and ``residual_by_chance`` are what 99 of 100 such draws stay below, each number by
+        itself. Items have drifted where ``p_value`` is at most 0.01: the share of draws, the real one included, whose number
+        farthest above its mean, in its standard deviations, is no smaller than the real one's.
         """
-        codes_ML, residuals_M = self._walk(unit(vectors_ND)[has_vector(vectors_ND)])
-        if not len(codes_ML) or not len(self.codes_NL):
-            return {"num_items": len(codes_ML), "divergence": [], "by_chance": [], "residual_ratio": None, "has_drifted": False}
-        generator, usual_LK = np.random.default_rng(seed), self._shares(self.codes_NL)
-        draws = [self.codes_NL[generator.integers(len(self.codes_NL), size=len(codes_ML))] for _ in range(NUM_DRAWS)]
-        divergence = jensen_shannon(self._shares(codes_ML), usual_LK)
-        by_chance = np.quantile([jensen_shannon(self._shares(drawn), usual_LK) for drawn in draws], 0.99, axis=0)
-        ratio = float(residuals_M.mean()) / max(self.residual, 1e-12)
+        generator, known_ND = np.random.default_rng(seed), unit(vectors_ND)[has_vector(vectors_ND)]
+        codes_ML, residuals_M = _walk(self.codebooks_LKD, _some(known_ND, generator))
+        rows = _some(np.flatnonzero(self.is_held_out_N), generator)
+        if not len(codes_ML) or not len(rows):
+            nothing: dict[str, Any] = {"divergence": [], "by_chance": [], "residual_ratio": None}  # Any: JSON
+            return {"num_items": len(known_ND), "p_value": 1.0, "has_drifted": False} | nothing
+        codes_ML, residuals_M = np.vstack([codes_ML, self.codes_NL[rows]]), np.append(residuals_M, self.residuals_N[rows])
+        num_later, num_codes = len(codes_ML) - len(rows), self.codebooks_LKD.shape[1]
+        orders = [np.arange(len(codes_ML)), *(generator.permutation(len(codes_ML)) for _ in range(NUM_DRAWS))]
+        numbers = [_apart(codes_ML[order], residuals_M[order], num_later, num_codes) for order in orders]
+        p_value, by_chance = _held_against_chance(np.stack(numbers))
         return {
-            "num_items": len(codes_ML),
-            "divergence": divergence.tolist(),
-            "by_chance": by_chance.tolist(),
-            "residual_ratio": ratio,
-            "has_drifted": bool((divergence > by_chance + MAX_DIVERGENCE).any() or ratio > MAX_RESIDUAL_RATIO),
+            "num_items": len(known_ND),
+            "divergence": numbers[0][:-1].tolist(),
+            "by_chance": by_chance[:-1].tolist(),
+            "residual_ratio": float(numbers[0][-1]),
+            "residual_by_chance": float(by_chance[-1]),
+            "p_value": p_value,
+            "has_drifted": p_value <= LEVEL,
         }
 
     def save(self, folder: Path) -> None:
@@ -139,8 +156,13 @@ class SemanticIds:
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"codebooks": self.codebooks_LKD, "codes": self.codes_NL}, folder / "semantic_ids.safetensors")
-        (folder / "semantic_ids.json").write_text(json.dumps({"format": 1, "residual": self.residual}), encoding="utf-8")
+        arrays: dict[str, NDArray[Any]] = {
+            "codebooks": self.codebooks_LKD,
+            "codes": self.codes_NL,
+        }  # Any: numbers of several kinds
+        arrays |= {"residuals": self.residuals_N, "is_held_out": self.is_held_out_N}
+        save_file(arrays, folder / "semantic_ids.safetensors")
+        (folder / "semantic_ids.json").write_text(json.dumps({"format": 2}), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> SemanticIds:
@@ -151,23 +173,44 @@ class SemanticIds:
         try:
             about = json.loads((folder / "semantic_ids.json").read_text(encoding="utf-8"))
             arrays = load_file(folder / "semantic_ids.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
+            if about["format"] == 1:  # nothing was held out, and the mean alone was kept
+                num_items = len(arrays["codes"])
+                arrays |= {"residuals": np.full(num_items, about["residual"]), "is_held_out": np.zeros(num_items, bool)}
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise HomeError(f"no semantic ids can be read from {str(folder)!r}", next_step="fit them anew") from error
-        return cls(arrays["codebooks"], arrays["codes"], about["residual"])
+        return cls(*(arrays[name] for name in ("codebooks", "codes", "residuals", "is_held_out")))
 
-    def _walk(self, vectors_ND: NDArray[np.float64]) -> tuple[Codes, NDArray[np.float64]]:
-        """Return codes [N, L] and squared residuals [N] of vectors of length 1."""
-        codes_NL, rest_ND = np.zeros((len(vectors_ND), len(self.codebooks_LKD)), np.int64), vectors_ND
-        for level, codebook_KD in enumerate(self.codebooks_LKD.astype(np.float64)):
-            codes_NL[:, level] = nearest(rest_ND, codebook_KD)
-            rest_ND = rest_ND - codebook_KD[codes_NL[:, level]]
-        return codes_NL, (rest_ND**2).sum(axis=1)
 
-    def _shares(self, codes_NL: Codes) -> NDArray[np.float64]:
-        """Return which share of the items has each code; [L, K]."""
-        num_codes = self.codebooks_LKD.shape[1]
-        counts_LK = np.stack([np.bincount(column, minlength=num_codes) for column in codes_NL.T])
-        return counts_LK / max(len(codes_NL), 1)
+def _walk(books_LKD: NDArray[np.float32], vectors_ND: NDArray[np.float64]) -> tuple[Codes, NDArray[np.float64]]:
+    """Return codes [N, L] and squared residuals [N] of vectors of length 1."""
+    codes_NL, rest_ND = np.zeros((len(vectors_ND), len(books_LKD)), np.int64), vectors_ND
+    for level, codebook_KD in enumerate(books_LKD.astype(np.float64)):
+        codes_NL[:, level] = nearest(rest_ND, codebook_KD)
+        rest_ND = rest_ND - codebook_KD[codes_NL[:, level]]
+    return codes_NL, (rest_ND**2).sum(axis=1)
+
+
+def _shares(codes_NL: Codes, num_codes: int) -> NDArray[np.float64]:
+    """Return which share of the items has each code; [L, K]."""
+    counts_LK = np.stack([np.bincount(column, minlength=num_codes) for column in codes_NL.T])
+    return counts_LK / max(len(codes_NL), 1)
+
+
+def _apart(codes_ML: Codes, residuals_M: NDArray[np.float64], num_later: int, num_codes: int) -> NDArray[np.float64]:
+    """Return how the first items differ from the rest: divergence of each level, and the ratio of residuals; [L + 1]."""
+    divergence_L = jensen_shannon(_shares(codes_ML[:num_later], num_codes), _shares(codes_ML[num_later:], num_codes))
+    return np.append(divergence_L, residuals_M[:num_later].mean() / max(float(residuals_M[num_later:].mean()), 1e-12))
+
+
+def _held_against_chance(numbers_DL: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Return the p value of the first of D draws, by its number farthest above the mean, and what 99 of 100 others stay below."""
+    farthest_D = ((numbers_DL - numbers_DL.mean(axis=0)) / np.maximum(numbers_DL.std(axis=0), 1e-12)).max(axis=1)
+    return float((farthest_D >= farthest_D[0]).mean()), np.quantile(numbers_DL[1:], 1 - LEVEL, axis=0)
+
+
+def _some(rows: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:  # Any: vectors or places
+    """Draw at most so many rows as are compared."""
+    return rows[np.sort(generator.permutation(len(rows))[:MAX_COMPARED])]
 
 
 def numbered(codes_NL: Codes) -> Codes:
