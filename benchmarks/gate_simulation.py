@@ -23,10 +23,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.machine import commit, cpu
-from bowerbird.evaluation.decision import RANDOM, Evidence
+from bowerbird.evaluation.decision import RANDOM, Evidence, SliceResult
 from bowerbird.evaluation.gate import decide
 from bowerbird.evaluation.mean_intervals import mean_intervals
 from bowerbird.evaluation.nomination import nominate
+from bowerbird.evaluation.past_slices import compare_with_past
 from bowerbird.evaluation.statistics import (
     bootstrap_intervals,
     holm,
@@ -146,6 +147,29 @@ def blocked_slices(
     return num_blocked / num_repetitions
 
 
+def held_refreshes(
+    num_repetitions: int, *, change: float, num_past: int, num_users: int = 120, num_slices: int = 10, same_people: bool = False
+) -> float:
+    """Return how often a refresh is held for any slice, where each reaches ``1 + change`` times what earlier runs did."""
+    num_held = 0
+    for seed in range(num_repetitions):
+        rng = np.random.default_rng(seed)
+        people = [chances(rng, num_users) for _ in range(num_slices)]
+        runs = []
+        for lift in [0.0] * num_past + [change]:
+            asked = people if same_people else [chances(rng, num_users) for _ in people]
+            runs.append([_slice(f"slice {n}", window(rng, chances_U, {"own": lift})["own"]) for n, chances_U in enumerate(asked)])
+        found = compare_with_past(runs[-1], runs[:-1], other="own", max_loss=0.1, level=0.95, significance=0.05)
+        num_held += any(one.blocks for one in found)
+    return num_held / num_repetitions
+
+
+def _slice(value: str, values_U: Values) -> SliceResult:
+    mean, deviation = float(values_U.mean()), float(values_U.std())
+    figures = {"nominee": mean, "deviation": deviation, "mean": 0.0, "low": 0.0, "high": 0.0}
+    return SliceResult(column="user", value=value, num_users=len(values_U), shown_only=False, other="another", **figures)
+
+
 def coverage(num_repetitions: int, *, num_users: int, share_found: float, at_once: int = 100) -> tuple[float, ...]:
     """Return how often an interval holds the truth: of a mean, of one by the percentile bootstrap, and of a difference."""
     num_held = np.zeros(3)
@@ -179,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _print_chance(num)
     _print_power(num)
     _print_slices(num)
+    _print_refreshes(num)
     _print_coverage(num)
     print(f"\nAll of it took {process_time() - started:.0f} CPU-seconds.")
 
@@ -214,6 +239,19 @@ def _print_slices(num: int) -> None:
     for max_loss in (0.0, 0.1, 0.2):
         with_holm, without = (blocked_slices(num, max_loss=max_loss, corrected=corrected) for corrected in (True, False))
         print(f"| {max_loss:.0%} | {100 * with_holm:.1f} % | {100 * without:.1f} % |")
+
+
+def _print_refreshes(num: int) -> None:
+    print("\n## Slices of a refresh\n")
+    print(
+        "How often a refresh is held for any of 10 slices, where each reaches so much of what earlier runs did; 90 % will do.\n"
+    )
+    print("| reaches | users of a slice | beside 1 earlier run | beside 5 | beside 5 with the same people |")
+    print("| --- | --- | --- | --- | --- |")
+    for change, num_users in ((0.0, 120), (-0.1, 120), (-0.1, 1000), (-0.3, 120), (-0.3, 1000)):
+        kinds = ((1, False), (5, False), (5, True))
+        held = [held_refreshes(num, change=change, num_past=past, num_users=num_users, same_people=same) for past, same in kinds]
+        print(f"| {1 + change:.0%} | {num_users:,} | " + " | ".join(f"{100 * share:.1f} %" for share in held) + " |")
 
 
 def _print_coverage(num: int) -> None:

@@ -38,7 +38,8 @@ class Slices(Section):
     items: tuple[Text, ...] = ()
     """Further columns of the catalogue, each value a slice of what is to be found."""
     max_loss: Share = 0.1
-    """A change is rejected where it is significantly more than this share below the champion on a slice."""
+    """A change is rejected where it is significantly more than this share below the champion on a slice, a refresh held where
+    it is below its own earlier runs."""
     min_users: Annotated[int, Field(ge=2)] = 100
     """Slices with fewer users are shown and decide nothing."""
 

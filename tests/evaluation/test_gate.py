@@ -393,12 +393,23 @@ def test_slices_that_lose_nothing_pass_and_small_ones_ask_nothing():
     assert asked["slices"].passed is None
 
 
-def test_slices_are_shown_and_decide_nothing_on_a_refresh_and_a_first_publication():
-    lost = (on_slice("new", -0.03, adjusted_p=0.004),)
-    for case in (refresh(slices=lost), evidence(slices=lost)):
-        decision = decide(case, Gate())
-        assert decision.outcome == "promote"
-        assert "decide nothing" in next(rule.found for rule in decision.rules if rule.name == "slices")
+def test_slices_are_shown_and_decide_nothing_on_a_first_publication():
+    decision = decide(evidence(slices=(on_slice("new", -0.03, adjusted_p=0.004),)), Gate())
+    assert decision.outcome == "promote"
+    assert "decide nothing" in next(rule.found for rule in decision.rules if rule.name == "slices")
+
+
+def test_a_refresh_that_surely_loses_a_slice_of_its_own_earlier_runs_is_held():
+    beside_rival = (on_slice("new", -0.03, adjusted_p=0.004),)
+    lost = on_slice("new", -0.03, adjusted_p=0.004, blocks=True).model_copy(update={"other": "its own last 3 runs"})
+    assert decide(refresh(slices=beside_rival), Gate()).outcome == "promote", "beside a rival it decides nothing"
+    decision = decide(refresh(slices=beside_rival, own_slices=(lost,)), Gate())
+    assert (decision.outcome, failed(decision)) == ("hold", ["slices"])
+    assert decision.sentence.startswith(
+        "sasrec is held: on 400 users of the slice user: new, its NDCG@10 of 0.0200 is 0.0300 below the 0.0500 of its own last 3"
+    )
+    (rule,) = [rule for rule in decision.rules if rule.name == "slices"]
+    assert rule.asked.endswith("10.0% below its own earlier runs' (one-sided, Holm over 1 slices)")
 
 
 # ---- refresh (rules 1, 3 and 4)

@@ -14,14 +14,13 @@ import pytest
 from bowerbird.evaluation.decision import OffPolicyResult
 from bowerbird.models import load_model
 from bowerbird.pipeline import prove
-from bowerbird.pipeline.judge import EVALUATION
 from bowerbird.pipeline.off_policy import why_not
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
-from bowerbird.store.runs import DECISION, MANIFEST, read_json
+from bowerbird.store.runs import DECISION, EVALUATION, MANIFEST, read_json
 from tests.conftest import NUM_ITEMS, START, shop_recipe
 
 K = 5

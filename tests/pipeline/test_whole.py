@@ -107,18 +107,19 @@ def test_two_homes_give_the_same_lists_and_figures(tmp_path: Path, source: Path)
 
 def test_new_events_are_a_refresh_of_the_same_recipe(home: Home, source: Path) -> None:
     write_log(source / "events.csv", days=range(35))
-    first = run_all(home, shop_recipe(), source)
+    recipe = shop_recipe(models=[{"name": "cooccurrence"}])
+    first = run_all(home, recipe, source)
     write_log(source / "events2.csv", days=range(35, 41))
 
-    second = run_all(home, shop_recipe(), source)
+    second = run_all(home, recipe, source)
 
     assert (first["outcome"], second["outcome"]) == ("published", "published"), second["sentence"]
     evaluation = read_json(home.runs / second["run_id"] / "evaluation.json")
     assert evaluation["is_refresh"] and evaluation["champion"] == evaluation["nominee"]
-    assert (
-        evaluation["own_runs"] == [first["metrics"][first["nominee"]]["value"]]
-        or first["decision"]["publish"] != first["nominee"]
-    )
+    assert evaluation["own_runs"] == [first["metrics"]["cooccurrence"]["value"]]
+    (slices,) = [rule for rule in second["decision"]["rules"] if rule["name"] == "slices"]
+    assert {one["other"] for one in evaluation["own_slices"]} == {"its own last run"} and slices["passed"]
+    assert {(one["column"], one["value"]) for one in evaluation["own_slices"]} >= {("user", "returning")}
 
 
 def test_a_change_that_is_no_better_is_held_and_a_person_can_publish_it(home: Home, source: Path) -> None:

@@ -135,8 +135,10 @@ class SliceResult(Record):
     """Too few users to test anything."""
     nominee: float
     """The nominee's figure."""
+    deviation: float | None = None
+    """Standard deviation of the nominee's figure from user to user; None in runs of older versions."""
     other: str
-    """Label of the model that it is compared with."""
+    """Label of the model that it is compared with, or how the recipe's own earlier runs are called."""
     mean: float
     low: float
     high: float
@@ -184,6 +186,8 @@ class Evidence(Record):
     """The same of the best rival, where it would be published in the nominee's place."""
     slices: tuple[SliceResult, ...] = ()
     """The gate's metric on slices of users and of targets, the worst first; empty where it was not measured."""
+    own_slices: tuple[SliceResult, ...] = ()
+    """Of a refresh: the same slices beside what its recipe's earlier runs reached on them."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evidence:

@@ -206,14 +206,16 @@ def guarded_metrics(evidence: Evidence, policy: Gate) -> RuleResult:
 
 
 def no_slice_worse(evidence: Evidence, policy: Gate) -> RuleResult:
-    """Reject a change that surely loses too much on some of the users, or among some of the items."""
-    asked = f"on no slice {metric_in_words(policy)} significantly more than {policy.slices.max_loss:.1%} below the champion's"
-    result = partial(RuleResult, rule=5, name="slices", asked=asked, if_failed="reject")
-    tested = [one for one in evidence.slices if not one.shown_only]
+    """Reject a change that surely loses too much on some of the users, or among some of the items; hold such a refresh."""
+    is_refresh = evidence.kind == "refresh"
+    than, when = ("its own earlier runs'", " in an earlier run") if is_refresh else ("the champion's", "")
+    asked = f"on no slice {metric_in_words(policy)} significantly more than {policy.slices.max_loss:.1%} below {than}"
+    result = partial(RuleResult, rule=5, name="slices", asked=asked, if_failed="hold" if is_refresh else "reject")
+    tested = [one for one in (evidence.own_slices if is_refresh else evidence.slices) if not one.shown_only]
     if not tested:
-        return result(found=f"no slice of at least {policy.slices.min_users} users was measured", passed=None)
-    asked += f" (one-sided, Holm over {len(tested)} slices and the guarded metrics)"
-    if evidence.kind != "change":
+        return result(found=f"no slice of at least {policy.slices.min_users} users was measured{when}", passed=None)
+    asked += f" (one-sided, Holm over {len(tested)} slices{'' if is_refresh else ' and the guarded metrics'})"
+    if evidence.kind == "first":
         found = f"this is no change; {len(tested)} slices are shown beside {tested[0].other} and decide nothing"
         return result(asked=asked, found=found, passed=None)
     blocking = [one for one in tested if one.blocks]

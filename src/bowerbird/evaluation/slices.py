@@ -157,6 +157,7 @@ def compare(
         num_users=len(values_U2),
         shown_only=is_small,
         nominee=float(ours.mean()),
+        deviation=float(ours.std()),
         other=other,
         mean=found.value,
         low=found.low,

@@ -20,12 +20,11 @@ from bowerbird.errors import UserError
 from bowerbird.evaluation import metrics, statistics
 from bowerbird.evaluation.wording import METRIC_NAMES, number, signed
 from bowerbird.pipeline.changes import changes, flat, plain
-from bowerbird.pipeline.judge import EVALUATION
 from bowerbird.pipeline.run import LISTS
 from bowerbird.recipe import Target
 from bowerbird.store.home import Home
 from bowerbird.store.published import history
-from bowerbird.store.runs import MANIFEST, OUTCOME, RECIPE, list_runs, read_json, run_folder
+from bowerbird.store.runs import EVALUATION, MANIFEST, OUTCOME, RECIPE, list_runs, read_json, run_folder
 
 LATEST = "latest"
 

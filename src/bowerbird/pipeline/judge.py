@@ -25,12 +25,15 @@ from bowerbird.evaluation.decision import (
 from bowerbird.evaluation.guards import measure_guards
 from bowerbird.evaluation.mean_intervals import mean_intervals
 from bowerbird.evaluation.nomination import nominate
+from bowerbird.evaluation.past_slices import compare_with_past
 from bowerbird.evaluation.statistics import Difference, Interval
+from bowerbird.evaluation.wording import runs
 from bowerbird.pipeline import leaks
 from bowerbird.pipeline.behaviour import check_behaviour
 from bowerbird.pipeline.catalogue import published_lists
 from bowerbird.pipeline.found import targets_found
 from bowerbird.pipeline.off_policy import measure_off_policy
+from bowerbird.pipeline.own_runs import own_metrics, own_slices
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import (
     Champion,
@@ -46,10 +49,8 @@ from bowerbird.pipeline.prove import (
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.slices import compare_slices
 from bowerbird.recipe import Recipe
-from bowerbird.store import published
-from bowerbird.store.runs import BACKTEST, DECISION, MANIFEST, list_runs, read_json, write_json
+from bowerbird.store.runs import BACKTEST, DECISION, EVALUATION, list_runs, read_json, write_json
 
-EVALUATION = "evaluation.json"
 SELECTION = "selection.json"
 SEARCHES = "searches.json"
 SIDES = ("repeat", "novel")
@@ -184,7 +185,9 @@ def evaluate(
     is_change = champion is not None and champion != own
     beside_it = champion if is_change else best_rival({one: float(values[one].mean()) for one in rival_labels}, nominee=own)
     guarded_by = beside_it if is_change or champion is None else None
+    is_refresh = leader is not None and leader.spec.identity == nominee.spec.identity
     guards = measure_guards(recipe.gate, users, nominee=own, other=guarded_by, seed=seed)
+    slices = compare_slices(run, plan.test, tested[own], tested.get(beside_it or ""), guards=guards, decides=is_change)
     content = {
         "metric": metric_name(recipe),
         "confidence": level,
@@ -192,7 +195,7 @@ def evaluate(
         "nominee": own,
         "named_by_person": recipe.candidate is not None,
         "champion": champion,
-        "is_refresh": leader is not None and leader.spec.identity == nominee.spec.identity,
+        "is_refresh": is_refresh,
         "rivals": rival_labels,
         "num_users": len(values[own]),
         "models": _all_figures(run, tested, published_lists(run)),
@@ -207,8 +210,9 @@ def evaluate(
             if label != RANDOM
         },
         "targets_found": targets_found(run, plan.test, tested),
-        **compare_slices(run, plan.test, tested[own], tested.get(beside_it or ""), guards=guards, decides=is_change),
-        "own_runs": _own_runs(run, leader) if leader else [],
+        **slices,
+        "own_runs": own_metrics(run, leader, metric_name(recipe)) if leader else [],
+        "own_slices": _beside_own_runs(run, leader, slices["slices"]) if leader and is_refresh else [],
         "searches": read_json(run.folder / SEARCHES) if (run.folder / SEARCHES).exists() else {},
         "behaviour": [one.model_dump(mode="json") for one in check_behaviour(run, plan, nominee.spec)],
         "off_policy": measure_off_policy(run, plan, nominee).model_dump(mode="json"),
@@ -235,16 +239,18 @@ def _by_label(scored: Sequence[Scored], windows: Sequence[Window]) -> dict[str, 
     return dict(found)
 
 
-def _own_runs(run: Run, leader: Champion) -> list[float]:
-    """Return the metric of the champion recipe's own published runs, oldest first."""
-    found = []
-    for publish in reversed(published.history(run.home)):
-        manifest = run.home.runs / publish.run_id / MANIFEST
-        if publish.kind != "rollback" and manifest.exists():
-            content = read_json(manifest)
-            if Spec.model_validate(content["model"]).identity == leader.spec.identity:
-                found += [content["metrics"][metric_name(run.recipe)]] if metric_name(run.recipe) in content["metrics"] else []
-    return found
+def _beside_own_runs(run: Run, leader: Champion, slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:  # Any: JSON
+    """Hold the slices of a refresh against those of its recipe's earlier runs."""
+    policy, past = run.recipe.gate, own_slices(run, leader, metric_name(run.recipe))
+    found = compare_with_past(
+        [SliceResult(**one) for one in slices],
+        past,
+        other=f"its own last {runs(len(past))}",
+        max_loss=policy.slices.max_loss,
+        level=policy.confidence,
+        significance=policy.significance,
+    )
+    return [one.model_dump() for one in found]
 
 
 def decide(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None, scored: Sequence[Scored]) -> Verdict:
@@ -267,6 +273,7 @@ def decide(run: Run, plan: Plan, nominee: Nominee, leader: Champion | None, scor
         behaviour=tuple(CheckResult(**one) for one in evaluation["behaviour"]),
         off_policy=OffPolicyResult.model_validate(evaluation["off_policy"]),
         slices=tuple(SliceResult(**one) for one in evaluation["slices"]),
+        own_slices=tuple(SliceResult(**one) for one in evaluation["own_slices"]),
     )
     among = {spec.label: spec for spec in entrants(run.recipe, nominee, leader)}
     decision = gate.decide(evidence, run.recipe.gate)

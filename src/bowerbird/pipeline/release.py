@@ -17,7 +17,7 @@ from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
 from bowerbird.models.composite import Composite
-from bowerbird.pipeline.judge import EVALUATION, Verdict
+from bowerbird.pipeline.judge import Verdict
 from bowerbird.pipeline.prepare import Plan, all_users, asked_candidates, candidates, candidates_now, load_history, reading
 from bowerbird.pipeline.prove import Champion, Fitted, Spec, exclude_seen, lister, recommend
 from bowerbird.pipeline.run import (
@@ -38,7 +38,7 @@ from bowerbird.pipeline.written import Speaker
 from bowerbird.ranking.evidence import evidence
 from bowerbird.store import published
 from bowerbird.store.home import RECOMMENDATIONS
-from bowerbird.store.runs import MANIFEST, read_json, write_json
+from bowerbird.store.runs import EVALUATION, MANIFEST, read_json, write_json
 from bowerbird.store.tables import relation
 from bowerbird.warehouse.recommendation_checks import Check, check_recommendations
 

@@ -8,7 +8,6 @@ from typing import Any
 from bowerbird.pipeline import drift, tell_data, tell_models, view
 from bowerbird.pipeline.approval import waiting_of
 from bowerbird.pipeline.examples import pick_examples
-from bowerbird.pipeline.judge import EVALUATION
 from bowerbird.pipeline.prepare import Plan
 from bowerbird.pipeline.release import Prepared
 from bowerbird.pipeline.run import Run, code_commit, environment
@@ -18,7 +17,7 @@ from bowerbird.report.content_decision import Answer, DecisionView, Drift
 from bowerbird.report.page import write_report
 from bowerbird.report.words import check_in_words, slice_in_words
 from bowerbird.store.published import current, history
-from bowerbird.store.runs import CONTENT, DECISION, MANIFEST, OUTCOME, REPORT, read_json, write_json
+from bowerbird.store.runs import CONTENT, DECISION, EVALUATION, MANIFEST, OUTCOME, REPORT, read_json, write_json
 
 DRIFT = "drift.json"
 SIMULATED = "The data is simulated: no person, item or event in it is real."

@@ -15,6 +15,7 @@ from bowerbird.errors import UserError
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 RECIPE = "recipe.json"
 DECISION = "gate.json"
+EVALUATION = "evaluation.json"
 BACKTEST = "backtest.json"
 MANIFEST = "manifest.json"
 OUTCOME = "outcome.json"
