@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    events, items = _beauty() if asked.data == "beauty" else _movielens()
+    events, items = _beauty() if asked.data == "beauty" else movielens()
     items[TEXT_VECTOR] = list(_vectors(items, asked.vectors))
     back = events.groupby(USER_ID).cumcount(ascending=False) - NUM_LEFT[asked.window]
     fit, history, targets = events[back >= 2], events[back >= 1], events[back == 0]
@@ -106,7 +106,8 @@ def _beauty() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame({USER_ID: events[USER_ID], ITEM_ID: events[ITEM_ID], TIMESTAMP: events["position"]}), items
 
 
-def _movielens() -> tuple[pd.DataFrame, pd.DataFrame]:
+def movielens() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the ratings from 3.5 up, in the order of each user's, and the films they are of."""
     events = movielens_events(DATA / "ml-latest-small").sort_values([USER_ID, TIMESTAMP], kind="stable", ignore_index=True)
     movies = pd.read_csv(DATA / "ml-latest-small" / "movies.csv")
     items = pd.DataFrame({ITEM_ID: movies["movieId"], TITLE: movies["title"], CATEGORIES: movies["genres"].str.split("|")})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from bowerbird import cli_backtest, cli_gate
+from bowerbird import cli_backtest, cli_gate, cli_lists
 from bowerbird.cli_options import (
     ByOption,
     HomeOption,
@@ -51,6 +51,7 @@ data_app = typer.Typer(help="Get real data sets, and ingest without training.", 
 app.add_typer(data_app, name="data")
 app.add_typer(cli_gate.app)
 app.add_typer(cli_backtest.app)
+app.add_typer(cli_lists.app)
 
 
 @app.command()
@@ -123,24 +124,6 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     terminal.print_status(present, outcomes)
     for one in held:
         say(one.sentence(present))
-
-
-@app.command()
-def recommend(
-    user: Annotated[str, typer.Argument(help="The user's id.")],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many items.")] = 10,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show a user's published list: titles, scores, and why each item is there."""
-    from bowerbird.pipeline.show import user_list
-    from bowerbird.report.terminal import print_list
-
-    found = user_list(open_home(home), user, k=k)
-    if as_json:
-        print_json(found)
-    else:
-        print_list(found)
 
 
 @app.command()

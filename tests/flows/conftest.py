@@ -62,15 +62,15 @@ def bowerbird(
 
 
 @contextmanager
-def running_ui(home: Path) -> Iterator[Ui]:
-    """Run ``bowerbird ui`` on free ports, until the end of the block."""
+def running_ui(home: Path, **settings: str) -> Iterator[Ui]:
+    """Run ``bowerbird ui`` on free ports, until the end of the block; ``settings`` are environment variables."""
     port, report_port = free_port(), free_port()
     ports = ("--port", str(port), "--report-port", str(report_port))
     log = home.parent / "ui.log"
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "bowerbird.cli", "ui", "--home", str(home), *ports],
-            cwd=ROOT, env=clean_environment(), stdout=out, stderr=out, stdin=subprocess.DEVNULL, text=True,
+            cwd=ROOT, env=clean_environment() | settings, stdout=out, stderr=out, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         try:
             deadline = time.monotonic() + STARTUP_SECONDS

@@ -16,6 +16,7 @@ from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, pin_versions
 from bowerbird.pipeline.semantic_ids import shelves
 from bowerbird.pipeline.session import ingest_source, session
+from bowerbird.pipeline.show import similar_list
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
@@ -118,6 +119,11 @@ def test_semantic_ids_are_made_of_early_items_reach_models_and_stand_in_manifest
     assert {word[:2] for cell in words for word in cell} <= {"0:", "1:"}
     similar = pd.read_parquet(folder / "similar_items.parquet")
     assert (similar["item_id"] != similar["similar_item_id"]).all() and (similar["score"] >= 1).all()
+    assert outcome["outcome"] == "published"
+    shelf = similar[similar["item_id"] == similar["item_id"].iloc[0]]
+    found = similar_list(home, shelf["item_id"].iloc[0], k=2)
+    assert [one["item_id"] for one in found["items"]] == shelf["similar_item_id"].tolist()[:2]
+    assert similar_list(home, "no such item", k=2)["items"] == []
 
 
 def test_a_shelf_holds_the_longest_common_prefix_first_then_the_nearest() -> None:

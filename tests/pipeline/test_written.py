@@ -45,6 +45,7 @@ def test_a_run_asks_once_and_the_next_night_is_unchanged(home: Home, source: Pat
     report = read_json(folder / "knowledge.json")
     assert report["accepted"] == report["items"] == num_asked
     assert read_json(folder / "manifest.json")["knowledge"] == report["digest"]
+    assert f"knowledge of {num_asked} of {num_asked} items" in (folder / "report.html").read_text(encoding="utf-8")
     lists = pd.concat([pd.read_parquet(path) for path in home.recommendations.files()], ignore_index=True)
     assert lists["explanation"].str.len().gt(0).all()
     assert read_json(folder / "explanations.json").keys() == {"template"}

@@ -16,7 +16,7 @@ from bowerbird.pipeline.prove import recommend
 from bowerbird.pipeline.run import MODEL, Run
 from bowerbird.ranking.evidence import attributed, in_words
 from bowerbird.store.home import Home
-from bowerbird.store.published import current, read_lists
+from bowerbird.store.published import current, read_lists, read_similar_items
 from bowerbird.store.runs import MANIFEST, read_json
 from bowerbird.store.tables import relation
 from bowerbird.warehouse.connection import connect
@@ -63,6 +63,27 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
             for row in lists.to_dict("records")
         ],
     }
+
+
+def similar_list(home: Home, item_id: str, *, k: int) -> dict[str, Any]:  # Any: JSON
+    """Return the items that the published run found most like one; none where it compared none, or not this one.
+
+    Raises
+    ------
+    UserError
+        Where nothing has been published.
+    """
+    present = current(home)
+    if present is None:
+        raise UserError("nothing has been published yet", next_step="run 'bowerbird run' first")
+    found = read_similar_items(home, item_id).head(k)
+    titles = item_titles(home, [item_id, *found[f"similar_{ITEM_ID}"]])
+    rows = zip(found[RANK], found[f"similar_{ITEM_ID}"], found[SCORE], strict=True)
+    items = [
+        {"rank": int(rank), "item_id": other, "title": titles.get(other) or other, "score": float(score)}
+        for rank, other, score in rows
+    ]
+    return {"item_id": item_id, "title": titles.get(item_id) or item_id, "version": present.version, "items": items}
 
 
 def _made_now(home: Home, run_id: str, model: Model, user_id: str, k: int) -> pd.DataFrame:

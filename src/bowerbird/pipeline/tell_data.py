@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from bowerbird.pipeline.prepare import reading
 from bowerbird.pipeline.release import Prepared
-from bowerbird.pipeline.run import Run, semantic_ids_report
+from bowerbird.pipeline.run import KNOWLEDGE_REPORT, Run, semantic_ids_report
 from bowerbird.pipeline.semantic_ids import in_words
 from bowerbird.pipeline.session import ingest_report
 from bowerbird.report import content as report
 from bowerbird.report.reach import measure_reach
 from bowerbird.sources.intake import IngestReport
+from bowerbird.store.runs import read_json
+from bowerbird.text.knowledge import Report
 
 REASONS = {
     "malformed_row": "the row could not be read",
@@ -32,11 +32,18 @@ REASONS = {
 
 def tables_of(run: Run) -> tuple[report.TableIngest, ...]:
     """Count the rows of each table: accepted, duplicates, and in quarantine with their reasons."""
-    ingest, ids = ingest_report(run), semantic_ids_report(run)
-    return tuple(_table(name, ingest, ids if name == "items" else None) for name in ingest.tables)
+    ingest = ingest_report(run)
+    return tuple(_table(name, ingest, _made_of_items(run) if name == "items" else []) for name in ingest.tables)
 
 
-def _table(name: str, ingest: IngestReport, ids: dict[str, Any] | None) -> report.TableIngest:  # Any: JSON
+def _made_of_items(run: Run) -> list[str]:
+    """Say what a language model has written of the items, and what their semantic ids are like, where the run has these."""
+    ids, knowledge = semantic_ids_report(run), run.folder / KNOWLEDGE_REPORT
+    told = [f"A language model was asked: {Report(**read_json(knowledge)).sentence()}."] if knowledge.exists() else []
+    return [*told, *([in_words(ids)] if ids is not None else [])]
+
+
+def _table(name: str, ingest: IngestReport, made: list[str]) -> report.TableIngest:
     intake = ingest.tables[name]
     reasons = tuple(
         report.Reason(name=reason, rows=count, explanation=REASONS.get(reason, "a rule of the recipe"))
@@ -48,7 +55,7 @@ def _table(name: str, ingest: IngestReport, ids: dict[str, Any] | None) -> repor
         notes.append(f"{intake.late:,} events are older than the newest that was there before: used from this run on")
     if intake.new_columns:
         notes.append(f"columns that the recipe does not map: {', '.join(intake.new_columns)}")
-    notes += [in_words(ids)] if ids is not None else []
+    notes += made
     return report.TableIngest(
         table=name, read=intake.read, accepted=intake.accepted, duplicates=intake.duplicates, reasons=reasons, notes=tuple(notes)
     )

@@ -141,6 +141,18 @@ def print_list(found: dict[str, Any]) -> None:  # Any: JSON
         console.print(Text(f"Published lists hold {found['k_published']} items: recommend.k in the recipe.", "dim"))
 
 
+def print_similar(found: dict[str, Any]) -> None:  # Any: JSON
+    """Show the items most like one."""
+    table = _table(f"Like {found['title']}, version {found['version']}", ">", "title", "item", ">score")
+    for one in found["items"]:
+        table.add_row(str(one["rank"]), Text(one["title"]), Text(one["item_id"], "dim"), f"{one['score']:.4g}")
+    _console().print(table)
+    if not found["items"]:
+        _console().print(
+            Text(f"The published run found nothing like the item {found['item_id']!r}, or compared no items.", "yellow")
+        )
+
+
 def print_history(publishes: Sequence[Publish]) -> None:
     """Show all publishes, newest first."""
     table = _table("Publishes, newest first", ">version", "run", "kind", "at (UTC)", "lists of", "by", "reason")
