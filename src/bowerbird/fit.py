@@ -4,9 +4,9 @@
     torchrun --nproc-per-node=2 -m bowerbird.fit --model sasrec --events events.parquet --out model --checkpoints kept
     python -m bowerbird.fit --ray 2 --model sasrec --events events.parquet --out model --checkpoints kept
 
-Under torchrun and Ray Train the sequence models share the rows of each batch among the processes, which talk by gloo. A worker
-that is killed is started again with all the others (``--max-restarts`` of torchrun, up to three times by Ray), and they go on
-from the last checkpoint; all must see the same file and folders.
+Under torchrun and Ray Train the sequence models, ``two_tower`` and ``neural_cf`` share the rows of each batch among the
+processes, which talk by gloo. A worker that is killed is started again with all the others (``--max-restarts`` of torchrun, up to
+three times by Ray), and they go on from the last checkpoint; all must see the same file and folders.
 """
 
 from __future__ import annotations
@@ -87,12 +87,19 @@ def fit_on_ray(asked: Asked, *, num_workers: int) -> None:
     torch_train.TorchTrainer(
         _fit_as_worker,
         train_loop_config=content.model_dump(mode="json"),
-        scaling_config=train.ScalingConfig(num_workers=num_workers),
+        scaling_config=train.ScalingConfig(num_workers=num_workers, use_gpu=_has_gpus(asked, num_workers)),
         run_config=train.RunConfig(
             name="ray", storage_path=str(storage), failure_config=train.FailureConfig(max_failures=MAX_FAILURES)
         ),
         torch_config=torch_train.TorchConfig(backend="gloo"),
     ).fit()
+
+
+def _has_gpus(asked: Asked, num_workers: int) -> bool:
+    """Tell whether each worker gets a GPU of its own: Ray hides them from who asks for none, and waits for what is not there."""
+    import torch
+
+    return asked.config.get("device") != "cpu" and torch.cuda.device_count() >= num_workers
 
 
 def _fit_as_worker(content: dict[str, Any]) -> None:  # Any: JSON

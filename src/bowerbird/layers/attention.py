@@ -33,7 +33,7 @@ class Dropout(nn.Module):
         count = x[:1].numel() * num_rows
         words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
         is_kept = words.view(torch.uint8)[:count].view(num_rows, *x.shape[1:])[start:stop] >= self.threshold
-        return x * is_kept.to(x.dtype).mul_(256 / (256 - self.threshold))
+        return x * is_kept.to(x.device, x.dtype).mul_(256 / (256 - self.threshold))
 
 
 class Attention(nn.Module):

@@ -50,7 +50,7 @@ class PointwiseBlock(nn.Module):
 
     def _place_bias(self, length: int) -> Tensor:
         """Look up what each place hears of one that is so many places before it; [H, L, L]."""
-        steps = torch.arange(length)
+        steps = torch.arange(length, device=self.places.weight.device)
         bias_LLH: Tensor = self.places((steps[:, None] - steps).clamp(min=0))
         return bias_LLH.permute(2, 0, 1)
 

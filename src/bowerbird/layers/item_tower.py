@@ -93,8 +93,9 @@ class ItemTower(nn.Module):
 
     def forward(self, items_I: Tensor) -> Tensor:
         """Return vectors and biases of items, each asked for once, so that an item is one thing in a batch; [I, D + 1]."""
+        items_I = items_I.cpu()
         described_ID = self.described(items_I)
-        return described_ID + self._deltas(items_I, described_ID) * self._goes_by_id(items_I)
+        return described_ID + self._deltas(items_I, described_ID) * self._goes_by_id(items_I).to(described_ID.device)
 
     def described(self, items_I: Tensor) -> Tensor:
         """Return what is said of items, ids aside; [I, D + 1]."""
@@ -102,28 +103,28 @@ class ItemTower(nn.Module):
 
     def describe(self, features_IF: csr_array, texts_IT: Tensor | NDArray[np.float32]) -> Tensor:
         """Return the same of any items, those included that the tower has no id for; [I, D + 1]."""
-        vectors_ID = torch.zeros(len(texts_IT), self.ids.embedding_dim, dtype=self.texts.dtype)
+        vectors_ID = self.texts.new_zeros(len(texts_IT), self.ids.embedding_dim)
         if self.features.num_embeddings:
             vectors_ID = vectors_ID + weighted_rows(features_IF, self.features.weight)
         if len(self.texts):
-            vectors_ID = vectors_ID + torch.as_tensor(texts_IT).to(self.texts.dtype) @ self.texts
+            vectors_ID = vectors_ID + torch.as_tensor(texts_IT).to(self.texts.device, self.texts.dtype) @ self.texts
         return vectors_ID
 
     def _deltas(self, items_I: Tensor, described_ID: Tensor) -> Tensor:
-        ids_ID: Tensor = self.ids(items_I)
+        ids_ID: Tensor = self.ids(items_I.to(described_ID.device))
         if not len(self.texts):
             return ids_ID
         vectors_ID, biases_I1 = ids_ID[:, :-1], ids_ID[:, -1:]
         longest_I1 = self.max_delta * described_ID[:, :-1].detach().norm(dim=1, keepdim=True)
         share_I1 = (longest_I1 / vectors_ID.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
-        share_I1 = torch.where(self.has_text_N1[items_I], share_I1, torch.ones_like(share_I1))
+        share_I1 = torch.where(self.has_text_N1[items_I].to(share_I1.device), share_I1, torch.ones_like(share_I1))
         return torch.cat([vectors_ID * share_I1, biases_I1], dim=1)
 
     def _goes_by_id(self, items_I: Tensor) -> Tensor:
         has_events_I1 = self.has_events_N1[items_I]
         if not (self.training and self.id_dropout):
             return has_events_I1
-        is_kept_I1 = torch.rand(len(items_I), 1, generator=self.generator) >= self.id_dropout
+        is_kept_I1 = torch.from_numpy(_chances(items_I.numpy(), self.generator) >= self.id_dropout)[:, None]
         return has_events_I1 & (is_kept_I1 | ~self.is_described_N1[items_I])
 
     @torch.no_grad()
@@ -135,9 +136,22 @@ class ItemTower(nn.Module):
         self.ids.weight[:, -1] = torch.from_numpy(log_counts_N - log_counts_N.mean())
 
 
+def _chances(items_I: NDArray[np.int64], generator: torch.Generator) -> NDArray[np.float64]:
+    """Draw a number from 0 to 1 for each item, by one draw and its code: what else is asked for does not matter; [I].
+
+    Processes that share a batch ask for some of its items each. The mixing is that of SplitMix64 (Steele et al. 2014).
+    """
+    key = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+    mixed = items_I.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed ^ (mixed >> np.uint64(31))) / 2.0**64
+
+
 def weighted_rows(weights: csr_array, vectors: Tensor, places: Tensor | None = None) -> Tensor:
     """Multiply a sparse matrix with vectors: each row's sum of vectors, which stand at ``places`` or else at its columns."""
-    offsets = torch.from_numpy(weights.indptr[:-1].astype(np.int64))
+    offsets = torch.from_numpy(weights.indptr[:-1].astype(np.int64)).to(vectors.device)
     places = torch.from_numpy(weights.indices.astype(np.int64)) if places is None else places
-    shares = torch.from_numpy(weights.data).to(vectors.dtype)
+    shares = torch.from_numpy(weights.data).to(vectors.device, vectors.dtype)
+    places = places.to(vectors.device)
     return functional.embedding_bag(places, vectors.contiguous(), offsets, mode="sum", per_sample_weights=shares)

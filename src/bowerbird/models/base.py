@@ -73,7 +73,8 @@ class Model(ABC):
         self.on_validation: Callable[[int, float], None] | None = None
         """Is told epoch and value of each validation inside ``fit``; what it raises ends the fit."""
         self.checkpoints: Path | None = None
-        """A folder in which the trainings inside ``fit`` are kept while they go on, in models that can (the sequence models)."""
+        """A folder in which the trainings inside ``fit`` are kept while they go on, in models that can: the sequence models,
+        ``two_tower`` and ``neural_cf``."""
         self.num_skipped = 0
         """Events of the last ``history`` that named items unknown to the model."""
         self._data: Interactions | None = None

@@ -51,7 +51,7 @@ class Bert4recNetwork(SequenceNetwork):
 
     def encode(self, x_BLD: Tensor, context: Context) -> Tensor:
         """See ``SequenceNetwork``, but all places are read, except padding."""
-        from_end_BL = context.lengths[:, None] - 1 - torch.arange(x_BLD.shape[1])
+        from_end_BL = context.lengths[:, None] - 1 - torch.arange(x_BLD.shape[1], device=x_BLD.device)
         is_real_BL = None if bool((from_end_BL >= 0).all()) else from_end_BL >= 0
         x_BLD = self.dropout(x_BLD + self.places(from_end_BL.clamp(min=0)))
         for block in self.blocks:
@@ -67,7 +67,7 @@ class Bert4recNetwork(SequenceNetwork):
     def last_states(self, tokens_BL: Tensor, context: Context) -> Tensor:
         """Encode what comes next after each row, which is what stands at a masked place behind it; [B, D]."""
         context = _one_more(context)
-        is_last_BS = torch.arange(tokens_BL.shape[1] + 1) == context.lengths[:, None] - 1
+        is_last_BS = torch.arange(tokens_BL.shape[1] + 1, device=tokens_BL.device) == context.lengths[:, None] - 1
         return self.masked_states(self.items(functional.pad(tokens_BL, (0, 1))), is_last_BS, context)
 
 
@@ -99,13 +99,19 @@ def masked_item_loss(
     generator: torch.Generator,
 ) -> tuple[Tensor, int]:
     """Mask the last event of each window and a share of the others; return their mean loss and number."""
-    context = _one_more(batch.context)
-    from_end_BS = context.lengths[:, None] - 1 - torch.arange(batch.tokens.shape[1])
-    is_drawn_BS = torch.rand(from_end_BS.shape, generator=generator) < mask_share
-    is_masked_BS = (from_end_BS == 0) | ((from_end_BS > 0) & is_drawn_BS)
+    whole, context = batch.whole or batch, _one_more(batch.context)
+    is_masked_WS = _masked(whole, mask_share, generator)
+    drawn = None if negatives.takes_all else negatives.draw(whole.tokens[is_masked_WS], generator)
+    is_masked_BS = is_masked_WS[batch.start : batch.start + batch.num_rows]
     states = partial(cast(Bert4recNetwork, network).masked_states, is_masked_BS=is_masked_BS, context=context)
-    places_T = is_masked_BS.flatten().nonzero()[:, 0]
-    return item_loss(network, batch.tokens, places_T, states, loss=loss, negatives=negatives, generator=generator)
+    return item_loss(network, batch.tokens, is_masked_BS.flatten().nonzero()[:, 0], states, loss=loss, drawn=drawn)
+
+
+def _masked(batch: Batch, share: float, generator: torch.Generator) -> Tensor:
+    """Draw what is foretold: the last event of each window, and a share of the others; bool [B, S]."""
+    from_end_BS = batch.context.lengths[:, None] - torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
+    is_drawn_BS = torch.rand(from_end_BS.shape, generator=generator).to(from_end_BS.device) < share
+    return (from_end_BS == 0) | ((from_end_BS > 0) & is_drawn_BS)
 
 
 def _one_more(context: Context) -> Context:

@@ -63,6 +63,11 @@ class Descriptions:
         is_known_N: NDArray[np.bool_] = (np.diff(self.features.indptr) > 0) | self.texts.any(axis=1)
         return is_known_N
 
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:  # Any: of several types
+        """All there is, as arrays."""
+        return self.features.data, self.features.indices, self.features.indptr, self.texts
+
     def select(self, codes: NDArray[np.int64]) -> Descriptions:
         """Take some items, in that order."""
         return Descriptions(self.features[codes], self.texts[codes])

@@ -27,7 +27,8 @@ from bowerbird.training.batches import Context
 from bowerbird.training.next_item import SequenceNetwork
 
 MAX_WEIGHTS = 2**22
-"""Attention weights are computed for so many pairs of places at once, but for a single row: memory is bounded."""
+"""When lists are made, attention weights are computed for so many pairs of places at once, but for a single row: memory is
+bounded. A step of training keeps them all for its gradient, whatever is done."""
 
 
 class HstuNetwork(SequenceNetwork):
@@ -50,7 +51,7 @@ class HstuNetwork(SequenceNetwork):
         """See ``SequenceNetwork``; right padding is read by nothing before it."""
         timestamps_BL, now_BL = context.timestamps, context.asked if self.reads_request else context.timestamps
         rows, length, _ = x_BLD.shape
-        size = max(1, MAX_WEIGHTS // length**2)
+        size = rows if self.training else max(1, MAX_WEIGHTS // length**2)
         parts = [slice(start, start + size) for start in range(0, rows, size)]
         bins = (None if timestamps_BL is None or now_BL is None else time_bins(now_BL[p], timestamps_BL[p]) for p in parts)
         return torch.cat([self._encode(x_BLD[part], bins_BLL) for part, bins_BLL in zip(parts, bins, strict=True)])

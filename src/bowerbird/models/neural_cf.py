@@ -46,10 +46,12 @@ from bowerbird.models.linear import had_matrix
 from bowerbird.models.neighbours import cosine, nearest_items
 from bowerbird.models.neural_cf_config import NeuralCfConfig
 from bowerbird.models.topk import Scores
+from bowerbird.training.checkpoint import Checkpoint
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.pairs import Draws, Pairs, shuffled, with_draws
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import HoldOut, gains, hold_out
+from bowerbird.training.workers import Workers
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -178,7 +180,25 @@ class NeuralCf(Model):
         )
         batches = partial(shuffled, pairs) if self._has_labels else partial(with_draws, pairs, self._draws(pairs))
         batches = partial(batches, batch_size=config.batch_size, generator=generator)
-        return train(network, batches, self._loss, plan, validate=validate, report=self.on_validation)
+        checkpoint = Checkpoint.of(
+            self.checkpoints,
+            f"{'training' if validate is None else 'epochs'}.safetensors",
+            network,
+            generator,
+            about=f"{self.name} {self.seed} {config!r} {plan!r}",
+            columns=[column.numpy() for column in pairs],
+        )
+        return train(
+            network,
+            batches,
+            self._loss,
+            plan,
+            validate=validate,
+            report=self.on_validation,
+            checkpoint=checkpoint,
+            workers=Workers.here(),
+            device=config.device,
+        )
 
     def _draws(self, pairs: Pairs) -> Draws:
         """Say what is drawn beside the events: negatives and, where augmented, neighbours."""
@@ -199,7 +219,7 @@ class NeuralCf(Model):
     @torch.no_grad()
     def _likelihood(self, network: NeuralCfNetwork, *, held_out: Pairs) -> float:
         """Return minus the loss, so that larger is better."""
-        return -float(self._loss(network, held_out)[0])
+        return -float(self._loss(network, held_out.to(network.items.weight.device))[0])
 
     def _use(self, network: NeuralCfNetwork, is_liked_E: NDArray[np.bool_]) -> None:
         """Take a trained network for inference, and compute what is the same for all users."""
@@ -296,7 +316,8 @@ def _positives(sequences: Sequences) -> Pairs:
 @torch.no_grad()
 def _ndcg(network: NeuralCfNetwork, *, held_out: HoldOut, is_known_N: NDArray[np.bool_]) -> float:
     """Return the mean gain of the held-out events among all items that were learned from."""
-    items_NH, is_unknown_N = network.item_part(), torch.from_numpy(~is_known_N)
+    items_NH = network.item_part()
+    is_unknown_N = torch.from_numpy(~is_known_N).to(items_NH.device)
     found = []
     for row, user in enumerate(held_out.chosen):
         scores_N = network.score(network.users.weight[user], items_NH).masked_fill(is_unknown_N, -torch.inf)

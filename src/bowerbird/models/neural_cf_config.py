@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bowerbird.models.base import ModelConfig
+from bowerbird.training.device import Device
 
 Activation = Literal["relu", "tanh", "sigmoid", "gelu"]
 Initialization = Literal["normal", "uniform", "xavier"]
@@ -45,6 +46,8 @@ class NeuralCfConfig(ModelConfig):
     """Share of the events, drawn anew each epoch, whose item is replaced by one that is near it; not where there are labels."""
     num_neighbors: int = Field(default=20, ge=1, le=1000)
     """Of ``augmentation``: the nearest items by cosine, of which one is drawn by cosine."""
+    device: Device = "auto"
+    """What it is trained on: ``auto`` takes CUDA where torch finds it. Lists are made on the CPU."""
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the data. None: found on a hold-out, then all data is trained on anew for as long."""
     max_epochs: int = Field(default=20, ge=1)

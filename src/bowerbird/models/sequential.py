@@ -10,7 +10,6 @@ Shapes: B users, D width, N items of the catalogue, V items with a vector: those
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import logging
 from abc import abstractmethod
@@ -227,7 +226,15 @@ class SequentialModel(Model):
             network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
         file = UPDATE_CHECKPOINT if start is not None else f"{'training' if validate is None else 'epochs'}.safetensors"
-        checkpoint = self._checkpoint(network, sequences, plan, generator, file=file)
+        described = () if self._known is None else self._known.columns
+        checkpoint = Checkpoint.of(
+            self.checkpoints,
+            file,
+            network,
+            generator,
+            about=f"{self.name} {self.seed} {self.config!r} {plan!r} {self._event_types!r}",
+            columns=[self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events, *described],
+        )
         return train(
             network,
             batches,
@@ -236,21 +243,9 @@ class SequentialModel(Model):
             validate=validate,
             report=self.on_validation,
             checkpoint=checkpoint,
-            workers=Workers.here(generator),
+            workers=Workers.here(),
+            device=settings.device,
         )
-
-    def _checkpoint(
-        self, network: SequenceNetwork, sequences: Sequences, plan: Plan, generator: torch.Generator, *, file: str
-    ) -> Checkpoint | None:
-        """Return where a training is kept; what it means is all that it depends on, the weights it begins with included."""
-        if self.checkpoints is None:
-            return None
-        meaning = hashlib.sha256(f"{self.name} {self.seed} {self.config!r} {plan!r} {self._event_types!r}".encode())
-        columns = [self._vocabulary, sequences.items, sequences.indptr, sequences.timestamps, sequences.events]
-        columns += [value.numpy() for value in (*network.state_dict().values(), *network.buffers())]
-        for column in columns:
-            meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
-        return Checkpoint(self.checkpoints / file, meaning=meaning.hexdigest(), generator=generator)
 
     def _fresh(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> SequenceNetwork:
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator before ours are drawn

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from bowerbird.models.descriptions import TowerConfig
+from bowerbird.training.device import Device
 
 if TYPE_CHECKING:
     from bowerbird.data.sequences import Sequences
@@ -51,6 +52,8 @@ class SequentialConfig(TowerConfig):
     """The most passes that are tried when their number is to be found."""
     patience: int = Field(default=5, ge=1)
     """Validations without a better one before the search for the number ends."""
+    device: Device = "auto"
+    """What it is trained on: ``auto`` takes CUDA where torch finds it. Lists are made on the CPU."""
     validation: Literal["time", "last"] = "last"
     """What the search foretells: what came after a moment (where that asks enough users), or the last event of some users."""
 

@@ -19,14 +19,15 @@ e_i, find their place and are no more and no less popular than what is described
 that are known to be new are lifted to what new items are asked for (see ``arrivals``).
 
 Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations", RecSys 2019; Covington, Adams and
-Sargin, RecSys 2016, for the users' tower. Shapes: B users of a block, U users, N items, T targets of a batch, E past
-events, I items of a batch, D width.
+Sargin, RecSys 2016, for the users' tower. Shapes: B users of a block, U users, N items, T targets of a process,
+K those of the whole batch, E past events, I items of a batch, D width.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -51,10 +52,12 @@ from bowerbird.models.features import feature_matrix, known_rows
 from bowerbird.models.inverted_lists import InvertedLists
 from bowerbird.models.topk import Best, Scores
 from bowerbird.models.two_tower_config import TwoTowerConfig
+from bowerbird.training.checkpoint import Checkpoint
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.losses import hits, sampled_softmax
 from bowerbird.training.plan import Plan
 from bowerbird.training.validation import HoldOut, gains, hold_out
+from bowerbird.training.workers import Workers
 
 BLOCK = 256
 USERS_A_SEARCH = 4096  # in inverted lists, so that each list is asked for by many at once
@@ -99,6 +102,29 @@ class TwoTowerNetwork(nn.Module):
                 parameter.zero_()
             else:
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A batch: the places of the events to foretell, int64 [T], and of those in the whole batch, where processes share it."""
+
+    places: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    start: int = 0
+    """The place of the first one in ``whole``."""
+
+    @property
+    def num_rows(self) -> int:
+        """T."""
+        return len(self.places)
+
+    def rows(self, start: int, stop: int) -> Asked:
+        """Take some of the events."""
+        return Asked(self.places[start:stop], self.whole, start)
+
+    def to(self, device: torch.device) -> Asked:
+        """Stay: what is made of the places goes to where the network is."""
+        return self
 
 
 class TwoTower(FactorModel):
@@ -173,6 +199,15 @@ class TwoTower(FactorModel):
             patience=config.patience,
         )
         shares_N = np.bincount(past.items[targets], minlength=self.data.num_items) / len(targets)
+        known, y_UF = self._known, self._y_UF
+        checkpoint = Checkpoint.of(
+            self.checkpoints,
+            f"{'training' if validate is None else 'epochs'}.safetensors",
+            network,
+            generator,
+            about=f"{self.name} {self.seed} {config!r} {plan!r}",
+            columns=[targets, past.items, past.indptr, past.weights, y_UF.data, y_UF.indices, y_UF.indptr, *known.columns],
+        )
         loss = partial(self._loss, past=past, log_shares_N=torch.from_numpy(np.log(np.maximum(shares_N, 1e-30))).float())
         return train(
             network,
@@ -181,23 +216,25 @@ class TwoTower(FactorModel):
             plan,
             validate=validate,
             report=self.on_validation,
+            checkpoint=checkpoint,
+            workers=Workers.here(),
+            device=config.device,
         )
 
-    def _loss(
-        self, network: TwoTowerNetwork, targets: NDArray[np.int64], *, past: Histories, log_shares_N: Tensor
-    ) -> tuple[Tensor, int]:
-        """Return the mean loss of a batch of events, given by their places, and their number."""
-        states = self._before(past, targets)
-        targets_T = torch.from_numpy(past.items[targets].astype(np.int64))
-        items_I, places = torch.unique(torch.cat([torch.from_numpy(states.indices), targets_T]), return_inverse=True)
+    def _loss(self, network: TwoTowerNetwork, batch: Asked, *, past: Histories, log_shares_N: Tensor) -> tuple[Tensor, int]:
+        """Return the mean loss of a batch of events, and their number; the negatives are those of the whole batch."""
+        states = self._before(past, batch.places)
+        negatives_K = torch.from_numpy(past.items[batch.whole].astype(np.int64))
+        items_I, places = torch.unique(torch.cat([torch.from_numpy(states.indices), negatives_K]), return_inverse=True)
         vectors_ID = network.items(items_I)
-        read_E, scored_T = places[: states.nnz], places[states.nnz :]
+        read_E, scored_K = places[: states.nnz], places[states.nnz :].to(vectors_ID.device)
         mean_TD = weighted_rows(states, vectors_ID[:, :-1], read_E)
-        users_TD = network.user_vectors(mean_TD, torch.from_numpy(past.rows[targets]))
-        scores_TT = torch.addmm(vectors_ID[scored_T, -1], users_TD, vectors_ID[scored_T, :-1].T)
-        log_expected_T = log_shares_N[targets_T] + np.log(max(len(targets) - 1, 1))
-        is_target = hits(targets_T, targets_T)
-        return sampled_softmax(scores_TT.diagonal(), scores_TT, is_target, log_expected=log_expected_T), len(targets)
+        users_TD = network.user_vectors(mean_TD, torch.from_numpy(past.rows[batch.places]))
+        scores_TK = torch.addmm(vectors_ID[scored_K, -1], users_TD, vectors_ID[scored_K, :-1].T)
+        log_expected_K = (log_shares_N[negatives_K] + np.log(max(len(negatives_K) - 1, 1))).to(scores_TK.device)
+        is_target = hits(scored_K[batch.start : batch.start + batch.num_rows], scored_K)
+        target_T = scores_TK.diagonal(batch.start)
+        return sampled_softmax(target_T, scores_TK, is_target, log_expected=log_expected_K), batch.num_rows
 
     def _before(self, past: Histories, targets: NDArray[np.int64]) -> csr_array:
         """Return what each event's user had before it, by weight and recency: rows sum to 1; T x N."""
@@ -294,7 +331,8 @@ def _is_first(past: Histories) -> NDArray[np.bool_]:
     return is_first
 
 
-def _batches(targets: NDArray[np.int64], batch_size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+def _batches(targets: NDArray[np.int64], batch_size: int, generator: torch.Generator) -> Iterator[Asked]:
     order = torch.randperm(len(targets), generator=generator).numpy()
     for start in range(0, len(order), batch_size):
-        yield targets[order[start : start + batch_size]]
+        chosen = targets[order[start : start + batch_size]]
+        yield Asked(chosen, chosen)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bowerbird.models.descriptions import TowerConfig
+from bowerbird.training.device import Device
 
 
 class TwoTowerConfig(TowerConfig):
@@ -26,6 +27,8 @@ class TwoTowerConfig(TowerConfig):
     """Of AdamW."""
     batch_size: int = Field(default=512, ge=2)
     """Events of a step; each one's item is a negative to the others."""
+    device: Device = "auto"
+    """What it is trained on: ``auto`` takes CUDA where torch finds it. Lists are made on the CPU."""
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the data. None: found on a hold-out, then all data is trained on anew for as long."""
     max_epochs: int = Field(default=10, ge=1)

@@ -44,6 +44,11 @@ class Context:
         columns = (self.timestamps, self.events, self.asked)
         return Context(self.lengths[start:stop], *(None if column is None else column[start:stop] for column in columns))
 
+    def to(self, device: torch.device) -> Context:
+        """Move to a device."""
+        columns = (self.timestamps, self.events, self.asked)
+        return Context(self.lengths.to(device), *(None if column is None else column.to(device) for column in columns))
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -57,17 +62,36 @@ class Batch:
         Where in the flattened [B * L] targets the real ones are.
     context : Context
         Of the columns that are read.
+    whole : Batch
+        The batch of which these are some rows, where processes share it, and the place there of the first one (``start``): what
+        is drawn by chance is drawn for the whole.
     """
 
     tokens: Tensor
     places: Tensor
     context: Context
+    whole: Batch | None = None
+    start: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """B."""
+        return len(self.tokens)
+
+    @property
+    def targets(self) -> Tensor:
+        """The items to foretell; int64 [T]."""
+        return self.tokens[:, 1:].flatten()[self.places]
 
     def rows(self, start: int, stop: int) -> Batch:
         """Take some of the windows, as wide as they are here."""
         width = self.tokens.shape[1] - 1
         places = self.places[(self.places >= start * width) & (self.places < stop * width)] - start * width
-        return Batch(self.tokens[start:stop], places, self.context.rows(start, stop))
+        return Batch(self.tokens[start:stop], places, self.context.rows(start, stop), self, start)
+
+    def to(self, device: torch.device) -> Batch:
+        """Move to a device, before any rows are taken."""
+        return Batch(self.tokens.to(device), self.places.to(device), self.context.to(device))
 
 
 def num_batches(windows: Windows, batch_tokens: int) -> int:

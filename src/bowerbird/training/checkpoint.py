@@ -6,14 +6,18 @@ pickled. It is written beside its place and renamed into it, so a kill leaves th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bowerbird.errors import HomeError
@@ -67,6 +71,25 @@ class Checkpoint:
         self._epoch_began = generator.get_state()
         self._now: Tensor | None = None
 
+    @classmethod
+    def of(
+        cls,
+        folder: Path | None,
+        file: str,
+        network: nn.Module,
+        generator: torch.Generator,
+        *,
+        about: str,
+        columns: Iterable[NDArray[Any] | None],  # Any: of every type
+    ) -> Checkpoint | None:
+        """Return where a training is kept, None without a folder; it depends on words, columns, and how the network begins."""
+        if folder is None:
+            return None
+        meaning = hashlib.sha256(about.encode())
+        for column in (*columns, *(value.numpy() for value in network.state_dict().values())):
+            meaning.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
+        return cls(folder / file, meaning=meaning.hexdigest(), generator=generator)
+
     def begin_epoch(self) -> None:
         """Note the generator from which the order of the epoch's batches is drawn."""
         self._epoch_began = self.generator.get_state()
@@ -106,6 +129,8 @@ class Checkpoint:
 
         Raises HomeError for a file that is damaged, or of another training.
         """
+        for unfinished in self.path.parent.glob(f"{self.path.name}.*.tmp"):  # of what was killed while it wrote
+            unfinished.unlink(missing_ok=True)
         if not self.path.exists():
             return Progress()
         about, tensors = self._load()

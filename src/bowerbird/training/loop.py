@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from bowerbird.errors import TrainingError
 from bowerbird.training.checkpoint import Checkpoint, Epoch, Progress
+from bowerbird.training.device import Device, device_of
 from bowerbird.training.plan import STEP_FACTOR, Plan
-from bowerbird.training.workers import Workers
+from bowerbird.training.workers import AnyBatch, Workers
 
 Network = TypeVar("Network", bound=nn.Module)
-AnyBatch = TypeVar("AnyBatch")
 
 SOON, AVERAGE_EVERY = 100, 4
 """The running average moves at every step up to 100, then at every fourth, so much farther: a way through all weights less."""
@@ -40,8 +40,9 @@ def train(
     report: Callable[[int, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
     workers: Workers = ALONE,
+    device: Device = "cpu",
 ) -> tuple[Network, list[Epoch]]:
-    """Train ``network`` in place, and return the running average of its weights and one entry an epoch.
+    """Train ``network`` in place; return the running average of its weights, on the CPU, and one entry an epoch.
 
     Parameters
     ----------
@@ -57,20 +58,23 @@ def train(
         Keeps the training while it goes on; one that was killed goes on from there.
     workers
         The processes that train together.
+    device
+        To which network and batches are moved: see ``device_of``.
 
     Raises
     ------
     TrainingError
         For a loss that is not finite, with the number of the step.
     """
-    average = copy.deepcopy(network).eval()
+    place = device_of(device, rank=workers.rank)
+    average = copy.deepcopy(network.to(place)).eval()
     optimizer = plan.optimizer_of(network)
     logger.info(
         "training %d parameters for up to %d epochs of %d steps, device %s, %s",
         sum(parameter.numel() for parameter in network.parameters()),
         plan.num_epochs,
         plan.steps_an_epoch,
-        next(network.parameters()).device,
+        place,
         plan,
     )
     done = Progress() if checkpoint is None else checkpoint.read(network, average, optimizer)
@@ -82,7 +86,7 @@ def train(
         network.train()
         for batch in _left(batches(), done.batch, checkpoint):
             done.step, done.batch = done.step + 1, done.batch + 1
-            share, counts = workers.share(batch, network)
+            share, counts = workers.share(batch.to(place), network)
             loss, value, num = workers.combine(*batch_loss(network, share), counts=counts)
             _require_finite(value, done.step, epoch)
             optimizer.zero_grad()
@@ -96,7 +100,6 @@ def train(
                 _move_average(average, network, plan.average_decay, done.step)
             done.sum_loss += value * num
             done.num_targets += num
-            workers.agree()
             if checkpoint is not None and workers.rank == 0 and checkpoint.is_due:
                 checkpoint.write(done, network, average, optimizer)
         is_measured = validate is not None and epoch % plan.validate_every == 0
@@ -109,7 +112,7 @@ def train(
             checkpoint.write(done, network, average, optimizer)
         if report is not None and validation is not None:
             report(epoch, validation)
-    return average, done.curve
+    return average.cpu(), done.curve
 
 
 def _left(batches: Iterable[AnyBatch], num_made: int, checkpoint: Checkpoint | None) -> Iterator[AnyBatch]:

@@ -48,7 +48,7 @@ class _FullSoftmax(torch.autograd.Function):
             scores, shares = room_2RN[:, : block.stop - start]
             torch.addmm(biases_N, states_TD[block], vectors_ND.T, out=scores)
             torch.softmax(scores, dim=1, out=shares)
-            targets = torch.arange(len(scores)), targets_T[block]
+            targets = torch.arange(len(scores), device=scores.device), targets_T[block]
             losses.append(_log_sums(scores, shares) - scores[targets])
             shares[targets] -= 1  # the gradient of the sum of the losses
             torch.mm(shares, vectors_ND, out=gradients[0][block])
@@ -138,7 +138,7 @@ class ItemLoss:
         if self.name == "softmax":
             return full_softmax(states_TD, vectors_ND, biases_N, targets_T)
         scores_TN = torch.addmm(biases_N, states_TD, vectors_ND.T)
-        targets = torch.arange(len(targets_T)), targets_T
+        targets = torch.arange(len(targets_T), device=targets_T.device), targets_T
         return binary_cross_entropy(scores_TN[targets], scores_TN, targets)
 
     def of_drawn(

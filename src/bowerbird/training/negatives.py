@@ -43,7 +43,16 @@ class Negatives:
         return torch.from_numpy(np.log(np.maximum(self.counts_V, 1e-9) / self.counts_V.sum())).float()
 
     def draw(self, targets_T: Tensor, generator: torch.Generator) -> tuple[Tensor, float | Tensor]:
-        """Return negatives, int64 [K], and the logarithm of how often each is expected among them (``sampled_softmax``)."""
+        """Return negatives, int64 [K], and the logarithm of how often each is expected among them (``sampled_softmax``).
+
+        ``targets_T`` are those of the whole batch, where processes share it; what is drawn goes to their device.
+        """
+        drawn_K, log_expected = self._draw(targets_T.cpu(), generator)
+        if isinstance(log_expected, Tensor):
+            log_expected = log_expected.to(targets_T.device)
+        return drawn_K.to(targets_T.device), log_expected
+
+    def _draw(self, targets_T: Tensor, generator: torch.Generator) -> tuple[Tensor, float | Tensor]:
         match self.kind:
             case "uniform":
                 drawn_K = torch.randint(len(self.counts_V), (self.num,), generator=generator)

@@ -94,7 +94,7 @@ class SequenceNetwork(nn.Module, ABC):
     def last_states(self, tokens_BL: Tensor, context: Context) -> Tensor:
         """Encode what comes next after each row; [B, D]."""
         states_BLD = self.states(self.items(tokens_BL), context)
-        return states_BLD[torch.arange(len(tokens_BL)), context.lengths - 1]
+        return states_BLD[torch.arange(len(tokens_BL), device=tokens_BL.device), context.lengths - 1]
 
     def score(self, states_TD: Tensor) -> Tensor:
         """Score all items after each state; [T, V]."""
@@ -135,12 +135,13 @@ def next_item_loss(
     network: SequenceNetwork, batch: Batch, *, loss: ItemLoss, negatives: Negatives, generator: torch.Generator
 ) -> tuple[Tensor, int]:
     """Return the mean loss of a batch's targets, and their number; padding is dropped before it is scored."""
-    targets_T = batch.places + batch.places // (batch.tokens.shape[1] - 1) + 1  # in [B * (L + 1)], one place after what is read
+    places_T = batch.places + batch.places // (batch.tokens.shape[1] - 1) + 1  # in [B * (L + 1)], one place after what is read
 
     def states(vectors_BSD: Tensor) -> Tensor:
         return network.states(vectors_BSD[:, :-1], batch.context).flatten(0, 1)[batch.places]
 
-    return item_loss(network, batch.tokens, targets_T, states, loss=loss, negatives=negatives, generator=generator)
+    drawn = None if negatives.takes_all else negatives.draw((batch.whole or batch).targets, generator)
+    return item_loss(network, batch.tokens, places_T, states, loss=loss, drawn=drawn)
 
 
 def item_loss(
@@ -150,17 +151,17 @@ def item_loss(
     states: Callable[[Tensor], Tensor],
     *,
     loss: ItemLoss,
-    negatives: Negatives,
-    generator: torch.Generator,
+    drawn: tuple[Tensor, float | Tensor] | None,
 ) -> tuple[Tensor, int]:
     """Return the mean loss of the items at ``places_T`` of the flattened tokens, and their number.
 
-    ``states`` makes of the vectors of all tokens [B, S, D] what is expected at each of those places [T, D].
+    ``states`` makes of the vectors of all tokens [B, S, D] what is expected at each of those places [T, D]; ``drawn`` are
+    negatives and how often they are expected, None scores all items.
     """
     targets_T = tokens_BS.flatten()[places_T]
-    if negatives.takes_all:
+    if drawn is None:
         return loss.of_all(states(network.items(tokens_BS)), network.items.all(), network.biases, targets_T), len(targets_T)
-    drawn_K, log_expected = negatives.draw(targets_T, generator)
+    drawn_K, log_expected = drawn
     num_tokens = tokens_BS.numel()
     # One look-up for what is read, the targets and the negatives: its gradient is as large as the catalogue.
     vectors_ID = network.items(torch.cat([tokens_BS.flatten(), drawn_K]))

@@ -24,9 +24,22 @@ class Pairs(NamedTuple):
     items_P: Tensor
     labels_P: Tensor
 
-    def select(self, chosen: Tensor) -> Pairs:
+    @property
+    def num_rows(self) -> int:
+        """P."""
+        return len(self.users_P)
+
+    def select(self, chosen: Tensor | slice) -> Pairs:
         """Take some pairs, in that order."""
         return Pairs(*(column[chosen] for column in self))
+
+    def rows(self, start: int, stop: int) -> Pairs:
+        """Take pairs that follow each other."""
+        return self.select(slice(start, stop))
+
+    def to(self, device: torch.device) -> Pairs:
+        """Move to a device."""
+        return Pairs(*(column.to(device) for column in self))
 
 
 def shuffled(pairs: Pairs, *, batch_size: int, generator: torch.Generator) -> Iterator[Pairs]:

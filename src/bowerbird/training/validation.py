@@ -89,8 +89,8 @@ def last_states(
 
     ``asked`` int64 [S] are the times of the requests, where they are known.
     """
-    batches = padded_batches(sequences.tail(max_length), asked=asked)
-    return [(rows, network.last_states(tokens_BL, context)) for rows, tokens_BL, context in batches]
+    batches, device = padded_batches(sequences.tail(max_length), asked=asked), network.biases.device
+    return [(rows, network.last_states(tokens_BL.to(device), context.to(device))) for rows, tokens_BL, context in batches]
 
 
 @torch.no_grad()
@@ -100,12 +100,12 @@ def gains(scores_BV: Tensor, held_out: HoldOut, rows: NDArray[np.int64]) -> Tens
     A target that is new to its user is ranked among the items new to that user, a repeated one among all. Items that score
     the same as the target rank before it, so that a network which scores all alike earns nothing.
     """
-    pasts = held_out.pasts.select(rows)
-    targets_B1 = torch.from_numpy(held_out.targets[rows])[:, None]
+    pasts, device = held_out.pasts.select(rows), scores_BV.device
+    targets_B1 = torch.from_numpy(held_out.targets[rows])[:, None].to(device)
     scores_B1 = scores_BV.gather(1, targets_B1)
-    past_rows = torch.from_numpy(np.repeat(np.arange(len(rows)), pasts.lengths))
+    past_rows = torch.from_numpy(np.repeat(np.arange(len(rows)), pasts.lengths)).to(device)
     is_past_BV = torch.zeros_like(scores_BV, dtype=torch.bool)
-    is_past_BV[past_rows, torch.from_numpy(pasts.items)] = True
+    is_past_BV[past_rows, torch.from_numpy(pasts.items).to(device)] = True
     is_repeat_B1 = is_past_BV.gather(1, targets_B1)
     is_before_BV = (scores_BV >= scores_B1) & (is_repeat_B1 | ~is_past_BV)
     ranks_B = is_before_BV.sum(dim=1)  # the target counts itself, so ranks begin at 1
