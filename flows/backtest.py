@@ -7,7 +7,6 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 from pydantic import Field
 
@@ -18,17 +17,11 @@ from bowerbird.pipeline.session import reading_session
 from bowerbird.recipe import load_recipe
 from bowerbird.settings import Settings
 from bowerbird.store.home import Home
-from flows.nightly import RecipeName
+from flows.nightly import RecipeName, run_name
 from tasks import backtest as measuring
 from tasks import contracts, rows, texts
 
 Count = Annotated[int, Field(ge=1, le=100)]
-
-
-def run_name() -> str:
-    """Name a flow run after its recipe."""
-    asked = flow_run.parameters
-    return f"backtest-{Path(asked['recipe_file']).stem if asked.get('recipe_file') else asked['recipe']}"
 
 
 @flow(name="backtest", flow_run_name=run_name)

@@ -58,9 +58,9 @@ Candidate = Literal[
 
 
 def run_name() -> str:
-    """Name a flow run after its recipe."""
+    """Name a flow run after its flow and recipe."""
     asked = flow_run.parameters
-    return f"nightly-{Path(asked['recipe_file']).stem if asked.get('recipe_file') else asked['recipe']}"
+    return f"{flow_run.flow_name}-{Path(asked['recipe_file']).stem if asked.get('recipe_file') else asked['recipe']}"
 
 
 @flow(name="nightly", flow_run_name=run_name)

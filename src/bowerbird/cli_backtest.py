@@ -126,7 +126,7 @@ def _print_comparison(content: dict[str, Any]) -> None:  # Any: JSON
     from bowerbird.report.tables import comparison_rows
 
     console = Console(stderr=True, highlight=False)
-    console.print(_table("B minus A, user by user, with 95 % intervals", comparison_rows(content)))
+    console.print(_table(f"B minus A, user by user, with {100 * content['confidence']:g} % intervals", comparison_rows(content)))
     console.print(Text(f"\n{content['sentence']}", "bold"))
     for line in (*content["notes"], *content["told"]["lists"]):
         console.print(Text(f"  {line}"))

@@ -97,7 +97,13 @@ def counted(seed: int, *, num_items: int = 40) -> pd.DataFrame:
     columns = {"described": "items", "id": [f"i{item}" for item in range(num_items)]}
     for name in ("events", "targets", "others"):
         columns |= {f"{name}_before": rng.poisson(rates * 4), f"{name}_after": rng.poisson(rates)}
-    return pd.DataFrame(columns)
+        columns[f"{name}_half"] = rng.binomial(columns[f"{name}_after"], 0.5)
+    columns["events_recent"] = rng.binomial(columns["events_before"], 0.25)
+    unrated = {f"{name}_{part}": 0 for name in ("value", "valued") for part in ("before", "after", "half")}
+    times = {
+        name: rng.random(num_items) for name in ("first_moment", "last_before", "last_after", "last_half", "last_other_half")
+    }
+    return pd.DataFrame(columns | unrated | times)
 
 
 def verdict(column: np.ndarray, counts: pd.DataFrame) -> LeakResult:
@@ -115,6 +121,8 @@ def test_a_count_over_the_whole_log_is_a_leak_and_one_from_before_the_cut_off_is
     assert verdict(0.01 * (before + after) + 3, counts).passed is False, "linear in a count"
     assert verdict(before + rng.binomial(after, 0.9), counts).passed is False, "up to a moment long after the cut-off"
     assert verdict(before + rng.binomial(after, 0.3), counts).passed is False, "up to a moment soon after the cut-off"
+    assert verdict(np.log1p(before + after), counts).passed is False, "a logarithm"
+    assert verdict(pd.Series(-before - after).rank().to_numpy(), counts).passed is False, "a rank"
     assert verdict(before, counts).passed
     assert verdict(rng.binomial(before, 0.7), counts).passed, "a count that was taken earlier"
     assert verdict(rng.lognormal(3, 1, len(counts)), counts).passed, "a price"

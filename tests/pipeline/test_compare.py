@@ -82,6 +82,19 @@ def test_it_is_told_how_lists_differ_and_what_changed(runs: tuple[Home, str, str
     assert "recipe recommend.k: 5 → 4" in found["told"]["changes"]
 
 
+def test_intervals_are_as_sure_as_the_second_run_s_gate(copied: tuple[Home, str, str]) -> None:
+    home, first, second = copied
+    usual = compare(home, first, second)
+    change(home, second, "evaluation.json", confidence=0.8)
+
+    found = compare(home, first, second)
+
+    (wide, narrow) = (next(row for row in one["metrics"] if row["metric"] == "ndcg") for one in (usual, found))
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+    assert "(80 % interval" in found["sentence"] and "(95 % interval" in usual["sentence"]
+    assert "confidence, 0.8; the first run's is 0.95" in found["notes"][0]
+
+
 def test_a_run_and_itself_are_the_same(runs: tuple[Home, str, str]) -> None:
     home, first, second = runs
     found = compare(home, first, "v1")

@@ -45,6 +45,18 @@ def test_counts_are_cut_at_the_cut_off_and_know_what_counts_as_success() -> None
     assert found.loc[("users", "bob"), names].tolist() == [0, 2, 0, 1, 0, 1]
 
 
+def test_later_events_are_dealt_into_halves_by_who_brings_them_and_ratings_and_times_are_told_apart():
+    lines = [f"{number} u{number} tea view rating={number}" for number in range(1, 9)]
+    con = log("\n".join([*lines, "8 u8 tea view rating=6", "2 ann cup view"]))
+    row = counts_across(con, recipe(target_when="rating >= 3"), at(5)).set_index(["described", "id"]).loc[("items", "tea")]
+    assert (row["events_before"], row["events_after"], row["events_recent"]) == (4, 5, 3), "days 2 to 4 are as long ago as 5 to 8"
+    assert (row["valued_before"], row["value_before"], row["valued_after"], row["value_after"]) == (4, 10, 5, 5 + 6 + 7 + 8 + 6)
+    assert 0 < row["events_half"] < 5 and 0 < row["others_half"] < 4
+    assert [round((row[name] - at(0) / 1e6) / 86400) for name in ("first_moment", "last_before", "last_after")] == [1, 4, 8]
+    assert max(row["last_half"], row["last_other_half"]) == row["last_after"]
+    assert counts_across(con, recipe(), at(5)).set_index("id").loc["cup", "valued_after"] == 0
+
+
 def test_columns_of_numbers_are_found_in_texts_too() -> None:
     rows = "('b', 'B', '1.5', 'x', 2, null, ['1']), ('a', 'A', null, '3', 1, null, ['2'])"
     con = catalogue(log(""), rows, "item_id, title, sold, mixed, price, empty, categories")

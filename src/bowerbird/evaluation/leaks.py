@@ -18,6 +18,8 @@ from bowerbird.columns import ITEM_ID, TIMESTAMP, USER_ID
 from bowerbird.data.interactions import Ids, Interactions, to_microseconds
 from bowerbird.errors import LeakError
 from bowerbird.evaluation.decision import LeakResult
+from bowerbird.evaluation.foreknowledge import COUNTS as COUNTS_OF
+from bowerbird.evaluation.foreknowledge import what_is_foreknown
 from bowerbird.warehouse.leak_facts import RowDates
 
 TRAINING: Final = "training events"
@@ -36,7 +38,6 @@ NEXT_STEPS: Final = {
 }
 MIN_ROWS: Final = 20
 """A column is compared with counts where so many of its rows have events."""
-COUNTS_OF: Final = {"events": "events", "targets": "target events", "others": "different users or items"}
 
 
 def require_none(results: Iterable[LeakResult]) -> None:
@@ -111,12 +112,10 @@ def items_from_future(arrivals: pd.DataFrame, *, known: Ids, recommended: Ids, c
 
 
 def counts_from_future(numbers: Mapping[str, pd.DataFrame], counts: pd.DataFrame) -> LeakResult:
-    """Look for columns of items and users that are counts of events which the cut-off divides, or linear in such a count.
+    """Look for columns of items and users that follow events from the cut-off on more closely than what was known could.
 
-    Looked at are the rows with events. A column leaks where counts before the cut-off and counts from it on together explain 99 %
-    of its variance, and the latter, with a sign above 0, at least half of what the former leave. Of whole numbers that lie
-    between the count before and the whole count, above the former for a quarter of the rows, 75 % is enough: that is a count up
-    to a moment in between. A price or a grade follows no count so closely, and one taken earlier does not know what came later.
+    ``foreknowledge`` says so of anything that rises or falls with counts, mean ratings or newest times of all or of later events:
+    logarithms, ranks, averages, with noise too. Few rows are enough for what is a count itself, see ``_counts_later``.
 
     Parameters
     ----------
@@ -130,21 +129,33 @@ def counts_from_future(numbers: Mapping[str, pd.DataFrame], counts: pd.DataFrame
         if len(frame.columns) == 1:
             continue
         id_column, *columns = frame.columns
-        joined = frame.merge(counts[counts["described"] == table], left_on=id_column, right_on="id")
+        ours = counts[counts["described"] == table]
+        joined = frame.merge(ours, left_on=id_column, right_on="id", suffixes=("_given", ""))
         checked += len(columns)
         for column in columns:
-            of = next((name for name in COUNTS_OF if _counts_later(joined, column, name)), None)
-            leaking += [f"{table}.{column} follows the number of {COUNTS_OF[of]} after the cut-off, too"] if of else []
+            values = joined[f"{column}_given" if column in ours else column].to_numpy(np.float64, na_value=np.nan)
+            of = next(
+                (f"the number of {words}" for name, words in COUNTS_OF.items() if _counts_later(values, joined, name)), None
+            )
+            of = of or what_is_foreknown(values, joined[ours.columns])
+            leaking += [f"{table}.{column} follows {of} after the cut-off, too"] if of else []
     if leaking:
         return LeakResult(name=COUNTS, found="; ".join(leaking), passed=False)
     found = f"none of {checked} columns of numbers follows what came after the cut-off"
     return LeakResult(name=COUNTS, found=found if checked else "items and users have no column of numbers", passed=True)
 
 
-def _counts_later(joined: pd.DataFrame, column: str, of: str) -> bool:
-    """Tell whether a column is a count that goes on after the cut-off, or linear in one."""
-    there = joined[np.isfinite(joined[column].to_numpy(np.float64, na_value=np.nan))]
-    values, before, after = (there[name].to_numpy(np.float64) for name in (column, f"{of}_before", f"{of}_after"))
+def _counts_later(column: NDArray[np.float64], joined: pd.DataFrame, of: str) -> bool:
+    """Tell whether a column is a count that goes on after the cut-off, or linear in one.
+
+    Counts before the cut-off and counts from it on together explain 99 % of its variance, and the latter, with a sign above 0, at
+    least half of what the former leave. Of whole numbers that lie between the count before and the whole count, above the former
+    for a quarter of the rows, 75 % is enough: that is a count up to a moment in between. A price or a grade follows no count so
+    closely, and one taken earlier does not know what came later.
+    """
+    is_there = np.isfinite(column)
+    values = column[is_there]
+    before, after = (joined[name].to_numpy(np.float64)[is_there] for name in (f"{of}_before", f"{of}_after"))
     if len(values) < MIN_ROWS or np.ptp(values) == 0 or np.ptp(after) == 0:
         return False
     constant = np.ones(len(values))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from bowerbird.columns import ITEM_ID, RANK, USER_ID
 from bowerbird.errors import UserError
 from bowerbird.evaluation import metrics, statistics
-from bowerbird.evaluation.wording import METRIC_NAMES, number, signed
+from bowerbird.pipeline import compare_wording as wording
 from bowerbird.pipeline.changes import changes, flat, plain
 from bowerbird.pipeline.run import LISTS
 from bowerbird.recipe import Target
@@ -60,13 +60,15 @@ def compare(home: Home, first: str, second: str) -> dict[str, Any]:  # Any: JSON
     shared = users_a.index.intersection(users_b.index).sort_values()
     if not len(shared):
         raise _cannot(a, b, "no user has targets in the windows of both")
-    rows = _differences(users_a.loc[shared], users_b.loc[shared], seed=int(b.recipe["seed"]))
+    level = _confidence(b)
+    rows = _differences(users_a.loc[shared], users_b.loc[shared], level=level, seed=int(b.recipe["seed"]))
     name, k = b.evaluation["metric"].split("@")
     content = {
         "a": a.model_dump(include={"asked", "run_id", "model"}),
         "b": b.model_dump(include={"asked", "run_id", "model"}),
         "metric": name,
         "k": int(k),
+        "confidence": level,
         "windows": [_span(b, window) for window in windows[1]],
         "same_windows": is_same,
         "num_users": len(shared),
@@ -77,11 +79,10 @@ def compare(home: Home, first: str, second: str) -> dict[str, Any]:  # Any: JSON
             "tested": _overlap(_tested(home, a, windows[0][0]), _tested(home, b, windows[1][0]), k=int(k)),
             "made": _overlap(_made(home, a), _made(home, b), k=int(k)),
         },
-        "changes": {"recipe": _recipe_changes(a, b), "data": _data_changes(a, b), "code": _code_changes(a, b)},
+        "changes": _changes(a, b),
         "notes": _notes(a, b, share=_same_targets(home, a, b, windows) if is_same else None),
     }
-    told = {"lists": _lists_in_words(content), "changes": _changes_in_words(content)}
-    return content | {"sentence": _sentence(content), "told": told}
+    return content | {"sentence": wording.sentence(content), "told": wording.told(content)}
 
 
 # ---- what is compared
@@ -137,6 +138,11 @@ def _target(side: Side) -> dict[str, Any]:  # Any: JSON
     return Target.model_validate(content).model_dump(mode="json") if content else {}
 
 
+def _confidence(side: Side) -> float:
+    """Return how sure the run's gate had to be; runs of older versions do not say it."""
+    return float(side.evaluation.get("confidence", statistics.LEVEL))
+
+
 def _shared_windows(a: Side, b: Side) -> tuple[tuple[list[str], list[str]], bool]:
     """Return the names of the windows to pool on either side, newest first, and whether they are the same windows."""
     spans_a, spans_b = ({(one["start"], one["end"]): one["name"] for one in side.evaluation["test_windows"]} for side in (a, b))
@@ -170,13 +176,13 @@ def _users(home: Home, side: Side, windows: Sequence[str]) -> pd.DataFrame:
     return metrics.pool_windows([pd.read_parquet(path) for path in paths])
 
 
-def _differences(ours: pd.DataFrame, theirs: pd.DataFrame, *, seed: int) -> list[dict[str, Any]]:  # Any: JSON
+def _differences(ours: pd.DataFrame, theirs: pd.DataFrame, *, level: float, seed: int) -> list[dict[str, Any]]:  # Any: JSON
     """Compare each figure that both sides have, over the users who have it on both; p values are adjusted for all of them."""
     rows: list[dict[str, Any]] = []  # Any: JSON
     for name in [column for column in theirs.columns if column in ours.columns]:
         pair = pd.concat([ours[name], theirs[name]], axis=1, keys=["a", "b"]).dropna()
         if len(pair):
-            found = statistics.paired_difference(pair["b"], pair["a"], seed=seed)
+            found = statistics.paired_difference(pair["b"], pair["a"], level=level, seed=seed)
             rows.append({"metric": name, "a": float(pair["a"].mean()), "b": float(pair["b"].mean())} | vars(found))
     for row, p_value in zip(rows, statistics.holm([float(row["p_value"]) for row in rows]), strict=True):
         row["adjusted_p"] = p_value
@@ -224,20 +230,14 @@ def _overlap(ours: pd.DataFrame | None, theirs: pd.DataFrame | None, *, k: int) 
 # ---- what changed
 
 
-def _recipe_changes(a: Side, b: Side) -> list[dict[str, Any]]:  # Any: JSON
-    return changes(dict(flat(a.recipe)), dict(flat(b.recipe)))
-
-
-def _data_changes(a: Side, b: Side) -> list[dict[str, Any]]:  # Any: JSON
-    return changes(a.manifest.get("versions", {}), b.manifest.get("versions", {}))
-
-
-def _code_changes(a: Side, b: Side) -> list[dict[str, Any]]:  # Any: JSON
-    ours, theirs = ({"commit": side.manifest.get("commit")} | dict(flat(side.manifest.get("environment", {}))) for side in (a, b))
-    return changes(ours, theirs)
-
-
-# ---- in words
+def _changes(a: Side, b: Side) -> dict[str, list[dict[str, Any]]]:  # Any: JSON
+    """Return what differs in recipe, data and code."""
+    code = ({"commit": side.manifest.get("commit")} | dict(flat(side.manifest.get("environment", {}))) for side in (a, b))
+    return {
+        "recipe": changes(dict(flat(a.recipe)), dict(flat(b.recipe))),
+        "data": changes(a.manifest.get("versions", {}), b.manifest.get("versions", {})),
+        "code": changes(*code),
+    }
 
 
 def _notes(a: Side, b: Side, *, share: float | None) -> list[str]:
@@ -249,51 +249,14 @@ def _notes(a: Side, b: Side, *, share: float | None) -> list[str]:
         notes.append("The test windows overlap and are not the same: part of the difference is what happened in between.")
     elif share < 1:
         notes.append(f"The windows are the same, and {share:.1%} of the targets: rows have come in late, or mean something else.")
+    if _confidence(a) != _confidence(b):
+        notes.append(
+            f"Intervals are those of the second run's confidence, {_confidence(b):g}; the first run's is {_confidence(a):g}."
+        )
     for side in (a, b):
         if not side.manifest:
             notes.append(f"Run {side.run_id} has no manifest: which data and code it had is not known.")
     return notes
-
-
-def _sentence(content: dict[str, Any]) -> str:  # Any: JSON
-    """Say which is better by the gate's metric, or that they are not told apart."""
-    row = next(one for one in content["metrics"] if one["metric"] == content["metric"])
-    fields = ("mean", "low", "high", "p_value", "num_users", "num_differing", "deviation")
-    difference = statistics.Difference(**{name: row[name] for name in fields})
-    a, b = (f"{content[side]['model']} of {content[side]['run_id']}" for side in ("a", "b"))
-    if difference.low > 0 or difference.high < 0:
-        verdict = f"{b if difference.mean > 0 else a} is better"
-    elif difference.mean == 0:
-        verdict = "they are the same"
-    else:
-        verdict = f"they are not told apart; a difference below {number(difference.detectable)} could not have been seen"
-    return (
-        f"{METRIC_NAMES[content['metric']]}@{content['k']} is {number(row['b'])} for {b} and {number(row['a'])} for {a}, "
-        f"{signed(difference.mean)} over {difference.num_users:,} users (95 % interval {signed(difference.low)} to "
-        f"{signed(difference.high)}, p {difference.p_value:.3g}): {verdict}."
-    )
-
-
-def _changes_in_words(content: dict[str, Any]) -> list[str]:  # Any: JSON
-    """Return one line for each thing that changed between the two."""
-    words = {"recipe": "recipe", "data": "version of table", "code": "code"}
-    return [
-        f"{words[part]} {one['key']}: {plain(one['a'])} → {plain(one['b'])}"
-        for part, found in content["changes"].items()
-        for one in found
-    ]
-
-
-def _lists_in_words(content: dict[str, Any]) -> list[str]:  # Any: JSON
-    """Return one line for each kind of lists that both have."""
-    words = {"tested": "In the newest window that was compared", "made": "Of the lists made for readers"}
-    return [
-        f"{words[kind]}, {found['overlap']:.1%} of a list is in common (rank-biased overlap "
-        f"{found['rank_biased_overlap']:.3f}), over {found['num_users']:,} users "
-        f"({found['only_a']:,} users only in the first, {found['only_b']:,} only in the second)."
-        for kind, found in content["lists"].items()
-        if found is not None
-    ]
 
 
 def _span(side: Side, window: str) -> dict[str, Any]:  # Any: JSON

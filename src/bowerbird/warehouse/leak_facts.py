@@ -20,6 +20,7 @@ from bowerbird.recipe import Recipe
 from bowerbird.warehouse.inputs import as_moment, judge, statement
 
 NUMERIC: Final = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$")
+RATING: Final = "rating"
 IDS: Final = {"items": ITEM_ID, "users": USER_ID}
 PLANNED: Final = (CREATED_AT, AVAILABLE_FROM, AVAILABLE_UNTIL)
 """Columns whose times say when something begins and ends, not when its row was written."""
@@ -46,7 +47,17 @@ def arrivals(con: duckdb.DuckDBPyConnection, cut_off: int) -> pd.DataFrame:
 def counts_across(con: duckdb.DuckDBPyConnection, recipe: Recipe, cut_off: int) -> pd.DataFrame:
     """Return the rows of ``counts_across.sql``."""
     judge(con, recipe)
+    value = _rating(con, recipe)
+    cast = f'try_cast("{value}" as decimal(18, 6))' if value else "null::decimal(18, 6)"
+    con.execute(f"create or replace temp view events_valued as select *, {cast} as value from events_judged")  # noqa: S608 - see below
     return con.execute(statement("counts_across"), {"cut_off": as_moment(cut_off)}).df()
+
+
+def _rating(con: duckdb.DuckDBPyConnection, recipe: Recipe) -> str | None:
+    """Return the events' column that users rate with: the first that ``target_when`` holds against a number, or ``rating``."""
+    condition = recipe.source.events.target_when if recipe.source.events else None
+    graded = [term.column for term in condition.terms if isinstance(term.value, float)] if condition else []
+    return next((name for name in (*graded, RATING) if name in con.table("events").columns), None)
 
 
 def numbers_of(con: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
