@@ -15,10 +15,12 @@ import pandas as pd
 import pytest
 
 from bowerbird.data.interactions import Interactions
-from bowerbird.errors import LeakError
+from bowerbird.errors import LeakError, UserError
 from bowerbird.models import MODELS
 from bowerbird.models.popularity import Popularity
 from bowerbird.pipeline import leaks, prepare
+from bowerbird.pipeline.compare import compare
+from bowerbird.pipeline.explain import explanation
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
@@ -69,9 +71,19 @@ def caught(home: Home, recipe: Recipe, source: Path) -> str:
     with pytest.raises(LeakError) as error:
         run_all(home, recipe, source)
     assert history(home) == []
-    (outcome,) = home.runs.glob("*/outcome.json")
-    assert read_json(outcome)["outcome"] == "failed"
-    return str(error.value)
+    (path,) = home.runs.glob("*/outcome.json")
+    outcome = read_json(path)
+    assert outcome["outcome"] == "failed"
+    said = str(error.value)
+    (leak,) = [one for one in read_json(path.with_name("evaluation.json"))["leaks"] if one["passed"] is False]
+    assert said.startswith(f"{leak['name']}: {leak['found']}")
+    told = explanation(home, path.parent.name)
+    (rule,) = [one for one in told["rules"] if one["passed"] is False]
+    assert (told["outcome"], rule["found"]) == ("failed", leak["found"]) and rule["to_pass"] in said
+    assert leak["name"] in Path(outcome["report"]).read_text(encoding="utf-8")
+    with pytest.raises(UserError, match=r"has no evaluation|no run has been evaluated"):
+        compare(home, path.parent.name, "latest")
+    return said
 
 
 def cheating(**changes: Any) -> Recipe:  # Any: sections

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,16 @@ def require_none(results: Iterable[LeakResult]) -> None:
     for one in results:
         if one.passed is False:
             raise LeakError(f"{one.name}: {one.found}", next_step=NEXT_STEPS[one.name])
+
+
+def as_rules(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:  # Any: JSON, as LeakResult dumps it
+    """Spell results as rules of a decision: what was asked, what was found, and what would have to change."""
+    asked = "nothing at or after the cut-off is known to what is scored"
+    return [
+        {"rule": "leak", "asked": asked, "if_failed": "stop", **one}
+        | {"to_pass": NEXT_STEPS.get(one["name"], "") if one["passed"] is False else ""}
+        for one in results
+    ]
 
 
 def training_events(fit: Interactions, cut_off: int, *, own: pd.DataFrame | None = None) -> LeakResult:

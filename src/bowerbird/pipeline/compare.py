@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -91,23 +92,29 @@ def compare(home: Home, first: str, second: str) -> dict[str, Any]:  # Any: JSON
 def _side(home: Home, asked: str) -> Side:
     run_id = _run_id(home, asked)
     folder = run_folder(home.runs, run_id)
-    if not (folder / EVALUATION).exists():
+    evaluation = _evaluation(folder)
+    if evaluation is None:
         state = read_json(folder / OUTCOME)["outcome"] if (folder / OUTCOME).exists() else "unfinished"
         raise UserError(
             f"run {run_id} has no evaluation, so there is nothing to compare: its outcome is {state!r}",
             next_step="name a run that was published, held or rejected; 'bowerbird status' shows them",
         )
-    evaluation = read_json(folder / EVALUATION)
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
     model = manifest["model"]["label"] if manifest else evaluation["nominee"]
     recipe = read_json(folder / RECIPE)
     return Side(asked=asked, run_id=run_id, model=model, evaluation=evaluation, recipe=recipe, manifest=manifest)
 
 
+def _evaluation(folder: Path) -> dict[str, Any] | None:  # Any: JSON
+    """Read a run's figures; None where there are none, for a leak has ended it or it ended before."""
+    found: dict[str, Any] = read_json(folder / EVALUATION) if (folder / EVALUATION).exists() else {}  # Any: JSON
+    return found if "models" in found else None
+
+
 def _run_id(home: Home, asked: str) -> str:
     """Find the run that is meant. Raises UserError for a version that is not there, or where nothing was evaluated yet."""
     if asked == LATEST:
-        evaluated = [run_id for run_id in list_runs(home.runs) if (home.runs / run_id / EVALUATION).exists()]
+        evaluated = [run_id for run_id in list_runs(home.runs) if _evaluation(home.runs / run_id)]
         if not evaluated:
             raise UserError("no run has been evaluated yet", next_step="start one with 'bowerbird run'")
         return evaluated[-1]

@@ -1,6 +1,7 @@
 """Runs the leak checks of ``evaluation/leaks.py`` on a run: tables once a window, the model with each evaluation.
 
-A leak ends the run before its figures are used; what was found goes into ``evaluation.json`` under ``leaks``.
+What was found goes into ``evaluation.json`` under ``leaks``. A leak ends the run before its figures are used: then it stands
+there alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bowerbird.evaluation.protocol import LEAVE_LAST_OUT_LEAKS
 from bowerbird.evaluation.sessions import OWNER
 from bowerbird.pipeline.prepare import Plan, Window, reading, window_folder
 from bowerbird.pipeline.run import Run
-from bowerbird.store.runs import read_json, write_json
+from bowerbird.store.runs import EVALUATION, read_json, write_json
 from bowerbird.warehouse import leak_facts
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def check_tables(run: Run, plan: Plan, features: Sequence[Path]) -> None:
         newest = {path.stem: leak_facts.newest_in(con, path) for path in features}
     found = leaks.features_from_future(newest, plan.test[0].cut.at)
     write_json(run.folder / LEAKS, found.model_dump())
-    leaks.require_none([found])
+    _require_none(run, [found])
     for window in (*plan.test, plan.selection):
-        leaks.require_none(_of_tables(run, window))
+        _require_none(run, _of_tables(run, window))
 
 
 def check(run: Run, window: Window, model: Model, lists: pd.DataFrame, targets: pd.DataFrame) -> tuple[LeakResult, ...]:
@@ -54,8 +55,15 @@ def check(run: Run, window: Window, model: Model, lists: pd.DataFrame, targets: 
         leaks.items_from_future(arrivals, known=model.data.item_ids, recommended=recommended, cut_off=window.cut.at),
         *_of_tables(run, window),
     )
-    leaks.require_none(found)
+    _require_none(run, found)
     return found
+
+
+def _require_none(run: Run, found: Sequence[LeakResult]) -> None:
+    """Raise LeakError for a leak, once it is written down."""
+    if any(one.passed is False for one in found):
+        write_json(run.folder / EVALUATION, {"leaks": [one.model_dump() for one in found], "test_windows": []})
+    leaks.require_none(found)
 
 
 def _shared(model: Model, targets: pd.DataFrame, window: Window) -> LeakResult:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bowerbird.errors import BowerbirdError, DiskFullError, is_interruption
+from bowerbird.errors import BowerbirdError, DiskFullError, LeakError, is_interruption
 from bowerbird.pipeline.run import SECONDS, Run, open_database, open_run, record_seconds
 from bowerbird.recipe import Recipe
 from bowerbird.settings import Settings
@@ -20,7 +20,7 @@ from bowerbird.store import retention
 from bowerbird.store.home import Home
 from bowerbird.store.lock import writer_lock
 from bowerbird.store.retention import Tidied
-from bowerbird.store.runs import OUTCOME, read_json, write_json
+from bowerbird.store.runs import EVALUATION, OUTCOME, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,10 @@ def _record_failure(run: Run, error: BaseException) -> None:
     if isinstance(error, BowerbirdError):
         error.outcome = {key: value for key, value in outcome.items() if key != "error"}
     try:
+        if isinstance(error, LeakError) and (run.folder / EVALUATION).exists():
+            from bowerbird.pipeline.tell import tell_of_leak
+
+            outcome["report"] = tell_of_leak(run, outcome)
         write_json(run.folder / OUTCOME, outcome)
     except OSError as second:
         error.add_note(f"and the outcome could not be written: {second}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from bowerbird.evaluation import leaks
 from bowerbird.pipeline import drift, tell_data, tell_models, view
 from bowerbird.pipeline.approval import waiting_of
 from bowerbird.pipeline.examples import pick_examples
@@ -47,6 +48,15 @@ def finish(
     told["report"] = str(path)
     write_json(run.folder / OUTCOME, told)
     return told
+
+
+def tell_of_leak(run: Run, told: dict[str, Any]) -> str:  # Any: JSON
+    """Write the report of a run that a leak has ended, with the leak checks as its rules; return its path."""
+    rules = leaks.as_rules(read_json(run.folder / EVALUATION)["leaks"])
+    content = _content(run, told | {"decision": {"rules": rules}}, None, None, None)
+    write_json(run.folder / CONTENT, content.model_dump(mode="json"))
+    write_report(content, run.folder / REPORT)
+    return str(run.folder / REPORT)
 
 
 def _figures(evaluation: dict[str, Any]) -> dict[str, Any]:  # Any: JSON

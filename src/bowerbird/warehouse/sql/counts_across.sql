@@ -22,17 +22,10 @@ judged as (
     cross join newest
 ),
 
-described as (
-    select 'items' as described, item_id as id, user_id as other, judged.* exclude (user_id, item_id) from judged
-    union all
-    select 'users' as described, user_id as id, item_id as other, judged.* exclude (user_id, item_id) from judged
-),
-
 pairs as (
     select
-        described,
-        id,
-        hash(other) % 2 as half,
+        user_id,
+        item_id,
         count(*) filter (is_before) as events_before,
         count(*) filter (not is_before) as events_after,
         count(*) filter (is_recent) as events_recent,
@@ -45,8 +38,14 @@ pairs as (
         min(moment) as first_moment,
         max(moment) filter (is_before) as last_before,
         max(moment) filter (not is_before) as last_after
-    from described
-    group by described, id, other
+    from judged
+    group by user_id, item_id
+),
+
+described as (
+    select 'items' as described, item_id as id, hash(user_id) % 2 as half, pairs.* exclude (user_id, item_id) from pairs
+    union all
+    select 'users' as described, user_id as id, hash(item_id) % 2 as half, pairs.* exclude (user_id, item_id) from pairs
 ),
 
 final as (
@@ -74,7 +73,7 @@ final as (
         max(last_after) as last_after,
         max(last_after) filter (half = 0) as last_half,
         max(last_after) filter (half = 1) as last_other_half
-    from pairs
+    from described
     group by described, id
 )
 
