@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bowerbird.errors import MissingExtraError, RecipeError, SourceError
+from bowerbird.errors import HomeError, MissingExtraError, RecipeError, SourceError
 from bowerbird.fit import main
 from bowerbird.models import load_model
 
@@ -33,6 +33,24 @@ def written(self, progress, *rest):
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 checkpoint.Checkpoint.write = written
+from bowerbird.fit import main
+main()
+"""
+KILLED_WHILE_IT_WRITES = """
+import os, signal, sys
+from pathlib import Path
+import safetensors.torch
+from bowerbird.training import checkpoint
+save_file, marker, writes = safetensors.torch.save_file, Path(sys.argv.pop(1)), []
+checkpoint.Checkpoint.is_due = property(lambda self: True)
+def saved(tensors, unfinished, **more):
+    save_file(tensors, unfinished, **more)
+    writes.append(unfinished)
+    if len(writes) == 7 and not marker.exists():
+        os.truncate(unfinished, unfinished.stat().st_size // 2)
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+safetensors.torch.save_file = saved
 from bowerbird.fit import main
 main()
 """
@@ -89,6 +107,17 @@ def test_one_process_fits_a_file(tmp_path: Path, events: Path) -> None:
     assert (tmp_path / "kept" / "training.safetensors").is_file()
 
 
+def test_items_may_be_described(tmp_path: Path, events: Path) -> None:
+    items = tmp_path / "items.parquet"
+    pd.DataFrame(
+        {"item_id": [f"i{code}" for code in range(61)], "categories": [[f"c{code % 3}"] for code in range(61)]}
+    ).to_parquet(items)
+    main(arguments(events, tmp_path / "model", items=items))
+    assert len(load_model(tmp_path / "model").data.item_ids) == 61, "one that nobody has met"
+    with pytest.raises(SourceError, match=r"there is no file.*with --items"):
+        main(arguments(events, tmp_path / "model", items=tmp_path / "absent.csv"))
+
+
 def test_mistakes_are_told_with_the_next_step(tmp_path: Path, events: Path) -> None:
     with pytest.raises(SourceError, match="there is no file"):
         main(arguments(tmp_path / "absent.parquet", tmp_path / "model"))
@@ -117,6 +146,20 @@ def test_two_processes_give_the_curve_of_one_and_a_killed_worker_goes_on(tmp_pat
     assert_alike(tmp_path / "two", tmp_path / "one")
     assert marker.exists()
     assert curve(tmp_path / "killed") == curve(tmp_path / "two"), "to the last bit"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_writes_goes_on_from_the_file_before(tmp_path: Path, events: Path) -> None:
+    script, marker, kept = tmp_path / "killed.py", tmp_path / "was killed", tmp_path / "kept"
+    script.write_text(KILLED_WHILE_IT_WRITES, encoding="utf-8")
+    main(arguments(events, tmp_path / "one"))
+    torchrun(str(script), str(marker), *arguments(events, tmp_path / "killed", checkpoints=kept))
+    assert marker.exists()
+    assert_alike(tmp_path / "killed", tmp_path / "one")
+    assert [path.name for path in kept.iterdir()] == ["training.safetensors"], "what was unfinished is cleared away"
+    kept.joinpath("training.safetensors").write_bytes(kept.joinpath("training.safetensors").read_bytes()[:1000])
+    with pytest.raises(HomeError, match=r"cannot be read.*Next: delete the file"):
+        main(arguments(events, tmp_path / "damaged", checkpoints=kept))
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,8 @@ class Asked(BaseModel):
     model: str
     events: Path
     """Parquet or CSV: ``user_id, item_id, timestamp`` and what else ``Interactions.from_frame`` takes."""
+    items: Path | None = None
+    """Parquet or CSV: ``item_id`` and what describes items."""
     out: Path
     checkpoints: Path | None = None
     seed: int = 1
@@ -49,7 +51,8 @@ def fit_here(asked: Asked) -> None:
 
     model = build_model(asked.model, seed=asked.seed, **asked.config)
     model.checkpoints = asked.checkpoints
-    model.fit(Interactions.from_frame(_read(asked.events)))
+    items = None if asked.items is None else _read(asked.items, option="--items")
+    model.fit(Interactions.from_frame(_read(asked.events, option="--events")), items=items)
     if not distributed.is_initialized() or distributed.get_rank() == 0:
         model.save(asked.out)
 
@@ -80,9 +83,8 @@ def fit_on_ray(asked: Asked, *, num_workers: int) -> None:
         threads = {"env_vars": {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}}
         # Ray needs a logical CPU for itself beside one a worker; else it waits for ever on a small machine.
         ray.init(num_cpus=2 * num_workers, include_dashboard=False, runtime_env=threads)
-    content = asked.model_copy(update={"events": asked.events.absolute(), "out": asked.out.absolute()})
-    if asked.checkpoints is not None:
-        content = content.model_copy(update={"checkpoints": asked.checkpoints.absolute()})
+    paths = {name: path.absolute() for name, path in asked if isinstance(path, Path)}
+    content = asked.model_copy(update=paths)
     storage = content.checkpoints or content.out.parent
     torch_train.TorchTrainer(
         _fit_as_worker,
@@ -106,9 +108,9 @@ def _fit_as_worker(content: dict[str, Any]) -> None:  # Any: JSON
     fit_here(Asked.model_validate(content))
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, *, option: str) -> pd.DataFrame:
     if not path.is_file():
-        raise SourceError(f"there is no file {str(path)!r}", next_step="name a Parquet or CSV file with --events")
+        raise SourceError(f"there is no file {str(path)!r}", next_step=f"name a Parquet or CSV file with {option}")
     return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
 
 
@@ -126,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bowerbird.fit", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--events", required=True, type=Path, help="Parquet or CSV: user_id, item_id, timestamp")
+    parser.add_argument("--items", type=Path, help="Parquet or CSV: item_id, and what describes items")
     parser.add_argument("--out", required=True, type=Path, help="folder of the model; must not exist")
     parser.add_argument("--checkpoints", type=Path, help="folder in which the training is kept, to go on after a kill")
     parser.add_argument("--seed", type=int, default=1)
@@ -133,7 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ray", type=int, default=0, metavar="WORKERS", help="train in so many workers of Ray Train")
     told = parser.parse_args(arguments)
     asked = Asked(
-        model=told.model, events=told.events, out=told.out, checkpoints=told.checkpoints, seed=told.seed, config=dict(told.set)
+        model=told.model,
+        events=told.events,
+        items=told.items,
+        out=told.out,
+        checkpoints=told.checkpoints,
+        seed=told.seed,
+        config=dict(told.set),
     )
     check_config(asked.model, asked.config)
     if told.ray:

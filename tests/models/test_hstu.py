@@ -10,7 +10,8 @@ from torch import Tensor
 import bowerbird.models.hstu
 from bowerbird.models.hstu import HstuNetwork
 from bowerbird.models.hstu_config import HstuConfig
-from bowerbird.training.batches import Context
+from bowerbird.training.batches import Batch, Context
+from bowerbird.training.workers import Workers
 from tests.models.sequential import SequentialConformance
 
 
@@ -56,3 +57,17 @@ def test_rows_taken_a_few_at_a_time_give_the_same_states(monkeypatch: pytest.Mon
     whole = network.states(network.items(tokens), Context(torch.full((5,), 3), times))
     monkeypatch.setattr(bowerbird.models.hstu, "MAX_WEIGHTS", 20)
     torch.testing.assert_close(network.states(network.items(tokens), Context(torch.full((5,), 3), times)), whole)
+
+
+def test_in_training_masks_are_drawn_for_all_rows_at_once_however_many_pairs_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bowerbird.models.hstu, "MAX_WEIGHTS", 20)
+    tokens, times = torch.tensor([[0, 1, 2]] * 5), torch.arange(15).view(5, 3) * 10**7
+    batch = Batch(tokens, torch.arange(10), Context(torch.full((5,), 3), times))
+
+    def trained(workers: Workers) -> Tensor:
+        config, generator = HstuConfig(embedding_size=8, max_length=6, dropout=0.5), torch.Generator().manual_seed(1)
+        network = HstuNetwork(np.asarray([3, 1, 4]), config, num_event_types=0, generator=generator).train()
+        share, _ = workers.share(batch, network)
+        return network.states(network.items(share.tokens), share.context)
+
+    torch.testing.assert_close(torch.cat([trained(Workers(rank, 2)) for rank in range(2)]), trained(Workers()))

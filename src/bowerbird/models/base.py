@@ -74,7 +74,7 @@ class Model(ABC):
         """Is told epoch and value of each validation inside ``fit``; what it raises ends the fit."""
         self.checkpoints: Path | None = None
         """A folder in which the trainings inside ``fit`` are kept while they go on, in models that can: the sequence models,
-        ``two_tower`` and ``neural_cf``."""
+        ``two_tower``, ``neural_cf``, and those inside others."""
         self.num_skipped = 0
         """Events of the last ``history`` that named items unknown to the model."""
         self._data: Interactions | None = None

@@ -108,13 +108,19 @@ class Composite(Model):
 
     def _build(self, data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None) -> list[Model]:
         """Fit all generators."""
-        return self._fit_all([build_model(**table, seed=self.seed) for table in self.config.generators], data, items, users)
+        parts = [build_model(**table, seed=self.seed) for table in self.config.generators]
+        return self._fit_all(parts, data, items, users, stage="first")
 
     def _fit_all(
-        self, parts: list[Model], data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None
+        self, parts: list[Model], data: Interactions, items: pd.DataFrame | None, users: pd.DataFrame | None, *, stage: str
     ) -> list[Model]:
-        """Fit models; labels that tell which events are targets go to those that foretell targets, and to no other."""
+        """Fit models, whose trainings are kept by ``stage`` and place.
+
+        Labels that tell which events are targets go to those that foretell targets, and to no other.
+        """
         unlabelled = replace(data, labels=None)
+        for place, part in enumerate(parts):
+            part.checkpoints = self.checkpoints and self.checkpoints / f"{stage}-{place}"
         return [part.fit(data if part.foretells_targets else unlabelled, items=items, users=users) for part in parts]
 
     def _take(self, parts: list[Model], data: Interactions) -> None:

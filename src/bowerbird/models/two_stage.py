@@ -99,7 +99,7 @@ class TwoStage(Composite):
             chosen = [build_model(part.name, seed=self.seed, **part.frozen_config()) for part in early]
         if not self._ranker._learned:
             logger.info("two_stage: under %d users to learn a ranker from, reciprocal ranks order", self.config.min_users)
-        self._take(self._fit_all(chosen, data, items, users), data)
+        self._take(self._fit_all(chosen, data, items, users, stage="last"), data)
         self._features = PairFeatures.fit(self.data, items, users)
 
     def _learn(self, cut: int, items: pd.DataFrame | None, users: pd.DataFrame | None) -> None:
