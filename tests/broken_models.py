@@ -15,6 +15,8 @@ from bowerbird.models import MODELS
 from bowerbird.models.base import Model, ModelConfig
 from bowerbird.models.cooccurrence import Cooccurrence, CooccurrenceConfig
 from bowerbird.models.histories import Histories
+from bowerbird.models.personal_frequency import PersonalFrequency
+from bowerbird.models.tifu_knn import TifuKnn
 from bowerbird.models.topk import Scores
 
 
@@ -68,6 +70,46 @@ class Forgetful(Cooccurrence):
         super()._fit(self.data, items, users)
 
 
+class Leaking(Cooccurrence):
+    """Counting on all events there are, those after the cut-off too."""
+
+    name: ClassVar[str] = "leaking"
+    everything: ClassVar[Interactions]
+
+    def fit(self, data: Interactions, *, items: Any = None, users: Any = None) -> Leaking:  # Any: frames, handed through
+        return super().fit(type(self).everything, items=items, users=users)
+
+
+class Unkind(Model):
+    """Gives users with few events what nobody wants: somebody has sorted by popularity the wrong way round."""
+
+    few: ClassVar[int] = 0
+    _best = Model._best
+
+    def _score(self, histories: Histories, at: int) -> Scores:
+        scores_BN = np.array(super()._score(histories, at))
+        scores_BN[np.diff(histories.indptr) <= self.few] = -self.data.item_weights()
+        return scores_BN
+
+
+class UnkindCounting(Unkind, Cooccurrence):
+    """Counting for all but users with few events."""
+
+    name: ClassVar[str] = "unkind_counting"
+
+
+class UnkindHabits(Unkind, PersonalFrequency):
+    """A user's own habits for all but users with few events."""
+
+    name: ClassVar[str] = "unkind_habits"
+
+
+class UnkindBaskets(Unkind, TifuKnn):
+    """Habits of a user and of his neighbours for all but users with few events."""
+
+    name: ClassVar[str] = "unkind_baskets"
+
+
 class Crashing(Cooccurrence):
     """Counting that cannot answer a very long history."""
 
@@ -91,7 +133,10 @@ class Wavering(Cooccurrence):
         return scores_BN + self._rng.random(scores_BN.shape) * np.abs(scores_BN[np.isfinite(scores_BN)]).max(initial=0.0)
 
 
-BROKEN: tuple[type[Model], ...] = (Shuffled, OnlyPopular, Tenth, HiddenTenth, Forgetful, Crashing, Wavering)
+BROKEN: tuple[type[Model], ...] = (
+    *(Shuffled, OnlyPopular, Tenth, HiddenTenth, Forgetful, Leaking),
+    *(UnkindCounting, UnkindHabits, UnkindBaskets, Crashing, Wavering),
+)
 
 
 def make_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 
 from bowerbird.errors import RecipeError
-from bowerbird.pipeline import judge, prove
-from bowerbird.pipeline.prepare import make_plan
-from bowerbird.pipeline.run import pin_versions
-from bowerbird.pipeline.session import ingest_source, session
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe, load_recipe
 from bowerbird.store.home import Home
@@ -23,11 +19,7 @@ from tests.conftest import shop_recipe, write_log
 from tests.docs.pages import ROOT
 
 HOW_TO = (ROOT / "docs" / "how-to" / "behaviour.md").read_text(encoding="utf-8")
-REASONS = {
-    "shuffled": "shuffled is rejected: its lists are no better than shuffled: its misses are nearer to what users chose than ",
-    "only_popular": "only_popular is rejected: two users' lists have 100.0% in common, whatever the users have done (the check ",
-    "tenth": "tenth is rejected: it was trained on ",
-}
+SHUFFLED = "shuffled is rejected: its lists are no better than shuffled: its misses are nearer to what users chose than "
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +41,7 @@ def evaluation(home: Home, outcome: dict[str, Any]) -> dict[str, Any]:  # Any: J
 def test_a_broken_model_is_rejected_with_what_is_wrong_with_it(home: Home, source: Path) -> None:
     outcome = run_all(home, shop_recipe(candidate="shuffled"), source)
     assert outcome["outcome"] == "rejected" and history(home) == []
-    assert outcome["sentence"].startswith(REASONS["shuffled"]), outcome["sentence"]
+    assert outcome["sentence"].startswith(SHUFFLED), outcome["sentence"]
     found = evaluation(home, outcome)["behaviour"]
     assert set(found[0]) == {"name", "asked", "found", "value", "passed", "severity"}
     assert (found[0]["name"], found[0]["passed"], found[0]["severity"]) == ("less_wrong", False, "block")
@@ -121,7 +113,7 @@ def test_the_how_tos_check_of_ten_lines_is_asked(home: Home, source: Path, tmp_p
     outcome = run_all(home, fine, source)
     assert outcome["outcome"] == "published", outcome["sentence"]
     found = {one["name"]: one for one in evaluation(home, outcome)["behaviour"]}
-    assert len(found) == 22 and all(one["passed"] is not False for one in found.values() if one["severity"] == "block")
+    assert len(found) == 23 and all(one["passed"] is not False for one in found.values() if one["severity"] == "block")
     assert found["less_wrong"]["value"] > 0.6 and found["alike"]["passed"]
     own = found["no_gift_card_first"]
     assert (own["passed"], own["found"], own["value"]) == (True, "0.0% of the lists begin with a gift card", 0.0)
@@ -144,34 +136,3 @@ def test_checks_that_do_not_load_end_the_run_before_anything_is_read(home: Home,
     (tmp_path / "checks" / "gift_cards.py").unlink()
     with pytest.raises(RecipeError, match=r"gate.behaviour.folder is 'checks', and no Python file is there"):
         load_recipe(tmp_path / "small.toml")
-
-
-# ---- real logs
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["movielens", "sample"])
-def test_broken_models_are_rejected_on_a_real_log_and_on_the_sample(home: Home, name: str) -> None:
-    """All are put up in one run, whose rivals are fitted and scored once."""
-    source = ROOT.parent / "shared" / "data" / "ml-latest-small" if name == "movielens" else None
-    if source is not None and not source.exists():
-        pytest.skip("MovieLens small is not there")
-    recipe = load_recipe(ROOT / "deployments" / "recipes" / f"{name}.toml", candidate="cooccurrence")
-    with session(home, recipe, source, wait_seconds=0) as opened:
-        ingest_source(opened)
-        run = pin_versions(opened)
-        plan = make_plan(run).model_copy(update={"beside": ()})
-        (window,) = plan.test
-        rivals = [prove.score(run, prove.fit(run, spec, window.cut), window) for spec in prove.rivals(recipe)]
-
-        def verdict(broken: str) -> str:
-            spec = prove.Spec(label=broken, name=broken)
-            nominee = prove.Nominee(spec=spec)
-            scored = [*rivals, prove.score(run, prove.fit(run, spec, window.cut), window)]
-            judge.evaluate(run, plan, scored, nominee, None)
-            decided = judge.decide(run, plan, nominee, None, scored).decision
-            assert (decided.outcome, decided.publish) == ("reject", None)
-            return decided.sentence
-
-        for broken, reason in {**REASONS, "hidden_tenth": "hidden_tenth is rejected: its NDCG@10 of "}.items():
-            assert verdict(broken).startswith(reason)
