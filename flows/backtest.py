@@ -55,7 +55,11 @@ def backtest(
     specs = contestants(asked, models)
     opened = Home.open(Path(home) if home else Settings().home)
     with reading_session(opened, asked, Path(source) if source else None, wait_seconds=wait_seconds) as (run, free_lock):
-        run = rows.ingest(run) if source or asked.source.sample else pin_versions(run)
+        if source or asked.source.sample:
+            run = rows.ingest(run)
+            contracts.rows(run)
+        else:
+            run = pin_versions(run)
         free_lock()
         if asked.knowledge:
             contracts.knowledge(run, rows.ask_for_knowledge(run, asked.knowledge))

@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from bowerbird.pipeline import backtest, session
 from bowerbird.pipeline.backtest import Cell
+from bowerbird.pipeline.interruptible import interrupt_all, interruptible
 from bowerbird.pipeline.prepare import Plan, Window
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run
@@ -31,13 +32,18 @@ def measure_all(run: Run, plan: Plan, specs: Sequence[Spec], *, at_once: int) ->
     with session.timed(run, "measure"), ThreadPoolTaskRunner[list[Cell]](max_workers=at_once) as runner:
         jobs = [{"run": run, "plan": plan, "spec": spec, "window": window} for window in plan.test for spec in specs]
         futures = [runner.submit(measure, job) for job in jobs]
-        return [cell for future in futures for cell in future.result()]
+        try:
+            return [cell for future in futures for cell in future.result()]
+        except KeyboardInterrupt:
+            interrupt_all()
+            raise
 
 
 @task(name="Measure a model", task_run_name="Measure {spec.label} at {window.name}")
 def measure(run: Run, plan: Plan, spec: Spec, window: Window) -> list[Cell]:
     """Fit one model at one cut-off, and score it on the window there and on later ones."""
-    cells = backtest.measure(run, plan, spec, window)
+    with interruptible():
+        cells = backtest.measure(run, plan, spec, window)
     get_run_logger().info("%s at %s: %d windows", spec.label, window.name, len(cells))
     return cells
 

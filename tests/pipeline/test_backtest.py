@@ -13,7 +13,7 @@ import pytest
 from bowerbird.errors import DataError, LockedError, UserError
 from bowerbird.evaluation import metrics
 from bowerbird.models import load_model
-from bowerbird.pipeline import backtest, judge, prove
+from bowerbird.pipeline import backtest, judge, prove, search
 from bowerbird.pipeline.backtest import Cell
 from bowerbird.pipeline.prepare import Plan, load_cut, load_targets
 from bowerbird.pipeline.prove import Spec
@@ -167,12 +167,31 @@ def test_contestants_are_the_recipes_models_and_the_rivals_or_those_named(home: 
         backtest.contestants(recipe, ["eas"])
 
 
-def test_settings_left_to_a_search_keep_their_defaults(home: Home) -> None:
-    recipe = shop_recipe(models=[{"name": "item_knn", "search": {"trials": 3, "num_neighbors": [5, 20]}}])
+def test_settings_left_to_a_search_are_searched_before_each_cut_off_and_kept(
+    home: Home, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shop_recipe(models=[{"name": "item_knn", "search": {"trials": 2, "num_neighbors": [1, 50]}}])
+    with reading_session(home, recipe, source, wait_seconds=0) as (run, free_lock):
+        ingest_source(run)
+        free_lock()
+        run = pin_versions(run)
+        plan = backtest.make_plan(run, num_cut_offs=2, step="")
+        (spec,) = backtest.contestants(recipe, ["item_knn"])
+        cells = [cell for window in plan.test for cell in backtest.measure(run, plan, spec, window)]
 
-    spec = backtest.contestants(recipe)[0]
-
-    assert spec.search is None and spec.config == {}
+        assert {cell.found["num_neighbors"] for cell in cells} <= {1, 50} and len(cells) == 3
+        searched = backtest.summarize(run, plan, cells)["searched"]["item_knn"]
+        assert list(searched) == ["cut-off-1", "cut-off-2"]
+        for window in plan.test:
+            found = backtest.best_before(run, spec, window)
+            assert found is not None and searched[window.name] == found.settings
+            before = backtest._before(run, window)
+            assert (before.cut.at, before.end) == (window.cut.at - 5 * DAY, window.cut.at), "no event from the cut-off on is read"
+            folder = prove.model_folder(run, search.settled(spec, found), window.cut)
+            assert load_model(folder).config.num_neighbors == found.settings["num_neighbors"]
+        made = count_calls(monkeypatch)
+        assert [cell for window in plan.test for cell in backtest.measure(run, plan, spec, window)] == cells
+        assert made == {"fit": 0, "score_lists": 0}, "trials, fits and scores are found, not made again"
 
 
 def test_a_step_and_a_log_that_cannot_be_cut_are_told(moved: Run) -> None:

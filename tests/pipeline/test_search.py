@@ -82,7 +82,7 @@ def test_what_validates_worse_than_the_earlier_trials_is_pruned(home: Home, sour
     perfect = Trial(number=1, settings={"learning_rate": 1e-3}, state="complete", score=1.0, validations={1: 1.0, 2: 1.0})
     study = search.open_study(run, spec, window)
     trials = [perfect.model_copy(update={"number": number}).model_dump(mode="json") for number in range(1, 6)]
-    write_json(search.study_path(run, spec), study.model_dump(mode="json") | {"trials": trials})
+    write_json(search.study_path(run, spec, window), study.model_dump(mode="json") | {"trials": trials})
 
     (trial,) = tuned(run, spec, window)
 

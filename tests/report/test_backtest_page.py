@@ -49,7 +49,7 @@ def content(name: str = "a model with a long name", **changes: Any) -> dict[str,
         "leaderboard": [place(name, 0.21, "model", None), place("random", 0.002, "rival", 0.19)],
         "ages": {name: [point(7, -0.08), point(14, -0.21, is_worse=True)], "random": []},
         "advice": {name: f"{name}: retrain at least every 14 days."},
-        "searched": [name],
+        "searched": {name: {"cut-off-1": {"shrinkage": 7.5}}},
         "sentence": f"{name} is first.",
     } | changes
 

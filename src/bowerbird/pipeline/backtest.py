@@ -1,8 +1,9 @@
 """Models by cut-offs: each model fitted at each of several cut-offs, scored on the window that begins there and on later ones.
 
-What a model finds in the window that begins with its cut-off makes the leaderboard; what it finds in later ones, beside the same
-model fitted there, its age curve. Every score is kept in the home's cache by all that it depends on, as fits are, so a backtest
-that was killed, or that is asked for one more model, makes only what is missing. It publishes nothing.
+What a recipe leaves to a search is searched before each cut-off anew, on a window that ends there. What a model finds in the
+window that begins with its cut-off makes the leaderboard; what it finds in later ones, beside the same model fitted there, its
+age curve. Every score is kept in the home's cache by all that it depends on, as fits and trials are, so a backtest that was
+killed, or that is asked for one more model, makes only what is missing. It publishes nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +23,19 @@ from bowerbird.evaluation.decision import RANDOM
 from bowerbird.evaluation.wording import METRIC_NAMES
 from bowerbird.models import known_models, load_model
 from bowerbird.models.base import Model
-from bowerbird.pipeline import prove
+from bowerbird.pipeline import prove, search
 from bowerbird.pipeline.judge import figures, metric_name, pooled
-from bowerbird.pipeline.prepare import PLAN, Cut, Plan, Window, load_cut, load_targets, require_target, whole_log
+from bowerbird.pipeline.prepare import (
+    PLAN,
+    SELECTION_WINDOW,
+    Cut,
+    Plan,
+    Window,
+    load_cut,
+    load_targets,
+    require_target,
+    whole_log,
+)
 from bowerbird.pipeline.prove import Scored, Spec
 from bowerbird.pipeline.run import Run, digest
 from bowerbird.pipeline.session import outcome_of
@@ -46,6 +57,8 @@ class Cell(BaseModel):
     days: float
     """Its age: from the cut-off to the start of the window; 0 is fresh."""
     scored: Scored
+    found: dict[str, Any] = {}  # Any: the model's config decides the types
+    """Settings that a search before the cut-off has found."""
 
 
 def read_step(text: str) -> timedelta | None:
@@ -80,12 +93,12 @@ def make_plan(run: Run, *, num_cut_offs: int, step: str) -> Plan:
         Window(name=f"cut-off-{place}", cut=Cut(at=origin.cut_off), end=origin.test.end)
         for place, origin in enumerate(origins, 1)
     ]
-    oldest = windows[-1].cut.at
-    before = oldest - (split.selection or split.horizon) // timedelta(microseconds=1)
-    selection = Window(name="selection", cut=Cut(at=before), end=oldest)
+    selection = _before(run, windows[-1]).model_copy(update={"name": SELECTION_WINDOW})
     plan = Plan(kind="global_time", now=now, selection=selection, test=tuple(windows))
     for window in windows:
         load_targets(run, window)  # found once, before several threads ask
+        if any(model.search for model in run.recipe.models):
+            load_targets(run, _before(run, window))
     write_json(run.folder / PLAN, plan.model_dump(mode="json"))
     return plan
 
@@ -93,7 +106,6 @@ def make_plan(run: Run, *, num_cut_offs: int, step: str) -> Plan:
 def contestants(recipe: Recipe, names: Sequence[str] = ()) -> list[Spec]:
     """Return the recipe's models and the rivals, or those that are named: one of these by its label, or any model with defaults.
 
-    Settings that the recipe leaves to a search stay at their defaults: what a search has found on newer events would leak.
     Raises UserError for an unknown name.
     """
     found = {spec.label: spec for spec in (*prove.contenders(recipe, None), *prove.rivals(recipe))}
@@ -104,15 +116,35 @@ def contestants(recipe: Recipe, names: Sequence[str] = ()) -> list[Spec]:
                 f"there is no model {name!r}" + did_you_mean(name, known), next_step=f"name some of: {', '.join(known)}"
             )
     asked = [found.get(name, Spec(label=name, name=name)) for name in names] or list(found.values())
-    return [spec.model_copy(update={"search": None}) for spec in {spec.label: spec for spec in asked}.values()]
+    return list({spec.label: spec for spec in asked}.values())
 
 
 def measure(run: Run, plan: Plan, spec: Spec, window: Window) -> list[Cell]:
     """Fit a model at a window's start; score it there and on the windows one, two, four and so on steps later."""
     place = plan.test.index(window)
     later = [plan.test[place - steps] for steps in _steps(place)]
-    model = cache(lambda: load_model(prove.fit(run, spec, window.cut).folder))  # not even loaded where all is known
-    return [_cell(run, spec, window.cut, one, model) for one in later]
+    found = best_before(run, spec, window)
+    tuned = spec if found is None else search.settled(spec, found)
+    model = cache(lambda: load_model(prove.fit(run, tuned, window.cut).folder))  # not even loaded where all is known
+    cells = [_cell(run, tuned, window.cut, one, model) for one in later]
+    return cells if found is None else [cell.model_copy(update={"found": found.settings}) for cell in cells]
+
+
+def best_before(run: Run, spec: Spec, window: Window) -> search.Trial | None:
+    """Search for a model's settings on the window that ends at the cut-off; None where the recipe leaves nothing to a search."""
+    if spec.search is None:
+        return None
+    before = _before(run, window)
+    with prove.alone(run, search.study_path(run, spec, before).stem):
+        for number in search.numbers_left(run, spec, before):
+            search.make_trial(run, spec, before, number)
+        return search.best_trial(run, spec, before)
+
+
+def _before(run: Run, window: Window) -> Window:
+    """Return the window that ends where this one begins, as long as the recipe's selection window."""
+    length = (run.recipe.split.selection or run.recipe.split.horizon) // timedelta(microseconds=1)
+    return Window(name=f"before-{window.name}", cut=Cut(at=window.cut.at - length), end=window.cut.at)
 
 
 def _steps(most: int) -> list[int]:
@@ -146,8 +178,11 @@ def score_key(run: Run, spec: Spec, cut: Cut, window: Window) -> str:
 def summarize(run: Run, plan: Plan, cells: Iterable[Cell]) -> dict[str, Any]:  # Any: JSON
     """Write and return ``backtest.json``: the leaderboard, each model by cut-off, the age curves, and what they say."""
     by_label: dict[str, dict[float, list[Scored]]] = defaultdict(lambda: defaultdict(list))
+    searched: dict[str, dict[str, Any]] = defaultdict(dict)  # Any: settings
     for cell in cells:
         by_label[cell.label][cell.days].append(cell.scored)
+        if cell.found and not cell.days:
+            searched[cell.label][cell.scored.window] = cell.found
     board = _leaderboard(run, {label: by_age[0.0] for label, by_age in by_label.items()})
     ages = {one["label"]: _ages(run, by_label[one["label"]]) for one in board}
     told = {label: aging.advice(label, points) for label, points in ages.items() if label != RANDOM}
@@ -164,7 +199,7 @@ def summarize(run: Run, plan: Plan, cells: Iterable[Cell]) -> dict[str, Any]:  #
         "leaderboard": board,
         "ages": {label: [_as_json(point) for point in points] for label, points in ages.items()},
         "advice": told,
-        "searched": [spec.name for spec in prove.contenders(run.recipe, None) if spec.search is not None],
+        "searched": searched,
     }
     content["sentence"] = _sentence(content)
     write_json(run.folder / BACKTEST, content)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 PLAN = "plan.json"
+SELECTION_WINDOW = "selection"
 
 
 class Cut(BaseModel):
@@ -251,7 +252,7 @@ def _plan(
         test = [
             Window(name=f"test-{place}", cut=Cut(at=window.start), end=window.end) for place, window in enumerate(cuts.test, 1)
         ]
-        selection = Window(name="selection", cut=Cut(at=cuts.selection.start), end=cuts.selection.end)
+        selection = Window(name=SELECTION_WINDOW, cut=Cut(at=cuts.selection.start), end=cuts.selection.end)
         return Plan(kind=kind, now=now, selection=selection, test=tuple(test))
     windows = {which: Window(name=which, cut=Cut(at=now, leave_out=which), end=now) for which in ("selection", "test")}
     try:

@@ -19,7 +19,7 @@ from bowerbird.extras import import_extra
 from bowerbird.models import check_search
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.judge import SEARCHES, metric_name, pooled
-from bowerbird.pipeline.prepare import Window
+from bowerbird.pipeline.prepare import SELECTION_WINDOW, Window
 from bowerbird.pipeline.prove import Spec
 from bowerbird.pipeline.run import Run, digest
 from bowerbird.recipe_search import Search
@@ -63,7 +63,7 @@ def open_study(run: Run, spec: Spec, window: Window) -> Study:
     code and packages are still the same, and begins anew where they are not.
     """
     assert spec.search is not None
-    path = study_path(run, spec)
+    path = study_path(run, spec, window)
     fresh = Study(basis=digest([prove.fit_key(run, spec, window.cut), window.end]), end=window.end)
     if not path.exists():
         return fresh
@@ -79,15 +79,19 @@ def open_study(run: Run, spec: Spec, window: Window) -> Study:
     return fresh if is_due else found
 
 
-def study_path(run: Run, spec: Spec) -> Path:
-    """Return where a search lies: named by the model, and by what of the recipe decides which settings are best."""
+def study_path(run: Run, spec: Spec, window: Window) -> Path:
+    """Return where a search lies: named by the model, and by what of the recipe decides which settings are best.
+
+    The selection window moves on with the log and keeps its search; a window of another name has one of its own.
+    """
     recipe, home = run.recipe, run.home
     assert spec.search is not None
     tables = [table.open().metadata().id for table in (home.events, home.items, home.users)]
     metric = [recipe.gate.metric, recipe.gate.k, recipe.rules.model_dump(mode="json")]
     meaning = [recipe.source.model_dump(mode="json"), recipe.target and recipe.target.model_dump(mode="json")]
     searched = [spec.name, spec.config, spec.search.space, recipe.seed]
-    key = digest([tables, meaning, recipe.split.model_dump(mode="json"), metric, searched])
+    own = [] if window.name == SELECTION_WINDOW else [[window.cut.at, window.end]]
+    key = digest([tables, meaning, recipe.split.model_dump(mode="json"), metric, searched, *own])
     return home.cache / "studies" / f"{spec.name}-{key}.json"
 
 
@@ -109,12 +113,26 @@ def make_trial(run: Run, spec: Spec, window: Window, number: int) -> Trial:
         trial = _try(run, spec, window, number, settings, asked)
         logger.info("trial %d of %s: %s, %s, %s", number, spec.label, settings, trial.state, trial.error or trial.score)
         study = study.model_copy(update={"trials": (*study.trials, trial)})
-        write_json(study_path(run, spec), study.model_dump(mode="json"))
+        write_json(study_path(run, spec, window), study.model_dump(mode="json"))
     return study.trials[number - 1]
 
 
 def best_of(run: Run, spec: Spec, window: Window) -> Spec:
-    """Return the spec with the settings of the best trial, the first of equals, and note the search for the report.
+    """Return the spec with the settings of the best trial, and note the search for the report. Raises TrainingError."""
+    best, trials = best_trial(run, spec, window), open_study(run, spec, window).trials
+    path = run.folder / SEARCHES
+    noted = read_json(path) if path.exists() else {}
+    noted[spec.label] = {
+        "metric": metric_name(run.recipe),
+        "best": best.number,
+        "trials": [trial.model_dump(mode="json") for trial in trials],
+    }
+    write_json(path, noted)
+    return settled(spec, best)
+
+
+def best_trial(run: Run, spec: Spec, window: Window) -> Trial:
+    """Return the best trial of a search that has ended, the first of equals.
 
     Raises
     ------
@@ -128,16 +146,12 @@ def best_of(run: Run, spec: Spec, window: Window) -> Spec:
             f"none of the {len(trials)} trials of the search for {spec.label!r} ended well; the last: {trials[-1].error}",
             next_step="mend the values under [models.search]",
         )
-    best = max(complete, key=lambda trial: (trial.score or 0.0, -trial.number))
-    path = run.folder / SEARCHES
-    noted = read_json(path) if path.exists() else {}
-    noted[spec.label] = {
-        "metric": metric_name(run.recipe),
-        "best": best.number,
-        "trials": [trial.model_dump(mode="json") for trial in trials],
-    }
-    write_json(path, noted)
-    return spec.model_copy(update={"config": spec.config | best.settings, "search": None})
+    return max(complete, key=lambda trial: (trial.score or 0.0, -trial.number))
+
+
+def settled(spec: Spec, trial: Trial) -> Spec:
+    """Return the spec with a trial's settings, and nothing left to search."""
+    return spec.model_copy(update={"config": spec.config | trial.settings, "search": None})
 
 
 def _try(
