@@ -32,8 +32,10 @@ class Dropout(nn.Module):
         start, stop, num_rows = self.part or (0, len(x), len(x))
         count = x[:1].numel() * num_rows
         words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
-        is_kept = words.view(torch.uint8)[:count].view(num_rows, *x.shape[1:])[start:stop] >= self.threshold
-        return x * is_kept.to(x.device, x.dtype).mul_(256 / (256 - self.threshold))
+        chances = words.view(torch.uint8)[:count].view(num_rows, *x.shape[1:])[start:stop]
+        kept = torch.empty(chances.shape, dtype=x.dtype)  # 1 or 0: numbers at once, not truth values first
+        torch.ge(chances, self.threshold, out=kept)
+        return x * kept.mul_(256 / (256 - self.threshold)).to(x.device)
 
 
 class Attention(nn.Module):

@@ -31,6 +31,7 @@ def full_softmax(states_TD: Tensor, vectors_ND: Tensor, biases_N: Tensor, target
     """Return the mean cross-entropy over all items, ``log(sum_i exp(s_i)) - s_target`` with ``s_i = h . e_i + b_i``.
 
     A few rows at a time are scored, and their gradient is taken at once: no [T, N] is ever held, nor read again from memory.
+    A target whose share is below the smallest number counts as that, 87 in single precision; its gradient is exact.
     """
     loss: Tensor = _FullSoftmax.apply(states_TD, vectors_ND, biases_N, targets_T)  # type: ignore[no-untyped-call]  # torch's
     return loss
@@ -41,21 +42,20 @@ class _FullSoftmax(torch.autograd.Function):
     def forward(context: FunctionCtx, states_TD: Tensor, vectors_ND: Tensor, biases_N: Tensor, targets_T: Tensor) -> Tensor:
         gradients = torch.empty_like(states_TD), torch.zeros_like(vectors_ND), torch.zeros_like(biases_N)
         size = max(1, min(NUMBERS_AT_ONCE // len(vectors_ND), len(targets_T)))
-        room_2RN = states_TD.new_empty(2, size, len(vectors_ND))
-        losses = []
+        room_RN, ones_R = states_TD.new_empty(size, len(vectors_ND)), states_TD.new_ones(size)
+        found_T1 = states_TD.new_empty(len(targets_T), 1)  # the softmax of the targets
         for start in range(0, len(targets_T), size):
             block = slice(start, min(start + size, len(targets_T)))
-            scores, shares = room_2RN[:, : block.stop - start]
-            torch.addmm(biases_N, states_TD[block], vectors_ND.T, out=scores)
-            torch.softmax(scores, dim=1, out=shares)
-            targets = torch.arange(len(scores), device=scores.device), targets_T[block]
-            losses.append(_log_sums(scores, shares) - scores[targets])
-            shares[targets] -= 1  # the gradient of the sum of the losses
-            torch.mm(shares, vectors_ND, out=gradients[0][block])
-            gradients[1].addmm_(shares.T, states_TD[block])
-            gradients[2].add_(shares.sum(dim=0))
+            targets_R1, shares_RN = targets_T[block, None], room_RN[: block.stop - start]
+            torch.addmm(biases_N, states_TD[block], vectors_ND.T, out=shares_RN)
+            torch.softmax(shares_RN, dim=1, out=shares_RN)
+            torch.gather(shares_RN, 1, targets_R1, out=found_T1[block])
+            shares_RN.scatter_(1, targets_R1, found_T1[block] - 1)  # the gradient of the sum of the losses
+            torch.mm(shares_RN, vectors_ND, out=gradients[0][block])
+            gradients[1].addmm_(shares_RN.T, states_TD[block])
+            gradients[2].addmv_(shares_RN.T, ones_R[: len(shares_RN)])
         context.save_for_backward(*(gradient.div_(len(targets_T)) for gradient in gradients))
-        return torch.cat(losses).mean()
+        return -found_T1.clamp_(min=torch.finfo(found_T1.dtype).tiny).log_().mean()
 
     @staticmethod
     def backward(context: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # Any: torch types no saved tensors
@@ -91,19 +91,15 @@ class _LogSum(torch.autograd.Function):
 
     @staticmethod
     def forward(context: FunctionCtx, scores_TK: Tensor, corrected_TK: Tensor) -> Tensor:
-        shares_TK = torch.softmax(corrected_TK, dim=1)
+        largest_T = corrected_TK.amax(dim=1)
+        shares_TK = torch.softmax(corrected_TK, dim=1, out=corrected_TK)  # large blocks of new memory cost more than the sums
         context.save_for_backward(shares_TK)
-        return _log_sums(corrected_TK, shares_TK)
+        return largest_T - shares_TK.amax(dim=1).log()  # the largest share is exp(largest score - logsumexp)
 
     @staticmethod
     def backward(context: Any, outer_T: Tensor) -> tuple[Tensor | None, ...]:  # Any: torch types no saved tensors
         (shares_TK,) = context.saved_tensors
-        return shares_TK * outer_T[:, None], None
-
-
-def _log_sums(scores_TN: Tensor, shares_TN: Tensor) -> Tensor:
-    """Return ``logsumexp`` of each row from its softmax: the largest share is exp(largest score - logsumexp)."""
-    return scores_TN.amax(dim=1) - shares_TN.amax(dim=1).log()
+        return shares_TK.mul_(outer_T[:, None]), None
 
 
 def binary_cross_entropy(target_T: Tensor, negative_TK: Tensor, is_target: Hits, *, beta: float = 1.0) -> Tensor:
