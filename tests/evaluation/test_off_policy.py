@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 
 from bowerbird.errors import DataError
 from bowerbird.evaluation.decision import OffPolicyEstimate, OffPolicyResult
-from bowerbird.evaluation.off_policy import SHRINK, Impressions, choose_bound, evaluate
-from bowerbird.recipe_gate import OffPolicy
+from bowerbird.evaluation.off_policy import Impressions, evaluate, evaluate_parts
+from bowerbird.evaluation.weight_bounds import SHRINK, choose_bounds, median
+from bowerbird.recipe_gate import Estimator, OffPolicy
 from tests.evaluation.bandit import make_site
 
 OBP = json.loads((Path(__file__).parent / "obp.json").read_text(encoding="utf-8"))
+FORMER = json.loads((Path(__file__).parent / "off_policy_former.json").read_text(encoding="utf-8"))
 POLICIES = {"whole": OffPolicy(clip=1e9, floor=0), "clipped": OffPolicy(clip=3, floor=0)}
 
 
@@ -171,16 +174,67 @@ def test_one_user_is_no_sample() -> None:
 # ---- the bound that is chosen
 
 
+def bounds_of(weights: np.ndarray) -> dict[Estimator, float]:
+    """Choose bounds for weights that come in two parts."""
+    parts = np.array_split(weights[weights > 0], 2)
+    return choose_bounds(lambda: iter(parts), num=len(weights), greatest=float(weights.max()))
+
+
 def test_even_weights_are_not_cut() -> None:
-    assert choose_bound("dr_pessimistic", np.ones(1000)) == np.inf
-    assert choose_bound("switch_dr", np.ones(1000)) == np.inf
+    assert bounds_of(np.ones(1000))["dr_pessimistic"] == np.inf
+    assert bounds_of(np.ones(1000))["switch_dr"] == np.inf
 
 
 def test_a_rare_and_heavy_weight_is_cut() -> None:
     weights = np.append(np.ones(1000), 200.0)
-    assert choose_bound("switch_dr", weights) < 200
-    assert choose_bound("dr_pessimistic", weights) < 200
-    assert choose_bound("dr_optimistic", weights) < 200**2
+    bounds = bounds_of(weights)
+    assert bounds["switch_dr"] < 200
+    assert bounds["dr_pessimistic"] < 200
+    assert bounds["dr_optimistic"] < 200**2
+
+
+@pytest.mark.parametrize("num", [1, 2, 5, 6, 1000, 1001])
+def test_the_median_of_parts_is_that_of_the_whole(num: int) -> None:
+    rng = np.random.default_rng(num)
+    for values in (rng.lognormal(0, 9, num), rng.integers(1, 4, num) * 0.7, np.full(num, 80.0)):
+        parts = np.array_split(values, min(3, num))
+        assert median(lambda parts=parts: iter(parts)) == np.median(values)
+
+
+# ---- in parts
+
+
+@pytest.mark.parametrize("has_users", [True, False])
+def test_a_log_in_parts_gives_what_the_whole_log_gives(has_users: bool) -> None:
+    log = make_site(logged_contrast=1, target_contrast=2).log(2001, [6])
+    log = log if has_users else replace(log, units=None)
+    ends = np.asarray([0, 7, 2500, 2500, len(log.rewards)])
+    columns = {name: values for name, values in vars(log).items() if values is not None}
+    parts = [
+        Impressions(**({"units": None} | {name: values[start:end] for name, values in columns.items()}))
+        for start, end in pairwise(ends)
+    ]
+    whole, of_parts = (one.model_dump() for one in (evaluate(log, OffPolicy(clip=3)), evaluate_parts(parts, OffPolicy(clip=3))))
+    for ours, theirs in zip(of_parts.pop("estimates"), whole.pop("estimates"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12)
+    numbers = {name for name, value in whole.items() if isinstance(value, float)}
+    assert {name: of_parts[name] for name in numbers} == pytest.approx({name: whole[name] for name in numbers}, rel=1e-12)
+    assert {name: of_parts[name] for name in whole.keys() - numbers} == {name: whole[name] for name in whole.keys() - numbers}
+
+
+@pytest.mark.parametrize("case", FORMER)
+def test_figures_are_those_from_before_logs_came_in_parts(case: str) -> None:
+    """``off_policy_former.json`` was written when a log was held whole."""
+    contrast, clip, has_users = json.loads(case)
+    log = make_site(logged_contrast=1, target_contrast=contrast).log(2001, [5])
+    result = evaluate(log if has_users else replace(log, units=None), OffPolicy(clip=clip, floor=0.05)).model_dump(mode="json")
+    former = dict(FORMER[case])
+    for ours, theirs in zip(result.pop("estimates"), former.pop("estimates"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-12)
+    assert {name: value for name, value in result.items() if isinstance(value, float)} == pytest.approx(
+        {name: value for name, value in former.items() if isinstance(value, float)}, rel=1e-12
+    )
+    assert result["warnings"] == former["warnings"] and result["decides"] == former["decides"]
 
 
 # ---- beside obp, and against the truth

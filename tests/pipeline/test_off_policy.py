@@ -14,17 +14,27 @@ import pytest
 from bowerbird.evaluation.decision import OffPolicyResult
 from bowerbird.models import load_model
 from bowerbird.pipeline import prove
-from bowerbird.pipeline.off_policy import why_not
-from bowerbird.pipeline.prepare import Plan
+from bowerbird.pipeline.impressions import read_feedback
+from bowerbird.pipeline.prepare import Cut, Plan, Window
 from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.whole import run_all
 from bowerbird.recipe import Recipe
 from bowerbird.store.home import Home
 from bowerbird.store.runs import DECISION, EVALUATION, MANIFEST, read_json
+from bowerbird.warehouse.connection import connect
 from tests.conftest import NUM_ITEMS, START, shop_recipe
 
 K = 5
-SCHEMA = pa.schema({"user_id": pa.string(), "position": pa.int64(), "propensity": pa.float64()})
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "position": pa.int64(),
+        "click": pa.int64(),
+        "propensity": pa.float64(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    }
+)
 COLUMNS = {"user_id": "user", "item_id": "item", "timestamp": "at", "position": "place", "click": "click", "propensity": "p"}
 
 
@@ -117,11 +127,18 @@ def test_exploration_of_the_nominees_own_is_part_of_its_policy(home: Home, sourc
         ({}, None),
     ],
 )
-def test_impressions_that_say_nothing_are_told_apart(changes: dict[str, list[Any]], reason: str | None) -> None:
+def test_impressions_that_say_nothing_are_told_apart(tmp_path: Path, changes: dict[str, list[Any]], reason: str | None) -> None:
     columns: dict[str, list[Any]] = {"user_id": ["ann", "bob"], "position": [1, 5], "propensity": [1.0, 0.5]}
     num = len((columns | changes)["user_id"])
-    table = pa.table({name: values[:num] for name, values in (columns | changes).items()}, schema=SCHEMA)
-    assert why_not(table, K) == reason
+    moments = [START + timedelta(hours=place) for place in range(num)]
+    told = {name: values[:num] for name, values in (columns | changes).items()}
+    shown = pa.table(told | {"item_id": ["i1"] * num, "click": [1] * num, "timestamp": moments}, schema=SCHEMA)
+    start = int(START.timestamp() * 1e6)
+    with connect() as con:
+        con.register("feedback", shown)
+        window = Window(name="test-1", cut=Cut(at=start), end=start + 10**11)
+        found = read_feedback(con, [window], tmp_path, k=K)
+    assert (found if isinstance(found, str) else None) == reason
 
 
 @pytest.mark.slow

@@ -79,6 +79,12 @@ class Matches:
         targets, hits = self.target_users * num_items + self.target_items, self.hit_users * num_items + self.hit_items
         return self.target_gains[np.searchsorted(targets, hits)]
 
+    @property
+    def hits(self) -> pd.DataFrame:
+        """The hits as lists with gaps, ``user_id, item_id, rank``: a match with them hits what this one hits."""
+        users, items = self.user_ids[self.hit_users], self.item_ids[self.hit_items]
+        return pd.DataFrame({USER_ID: users, ITEM_ID: items, RANK: (self.hit_places + 1).astype(np.int32)})
+
     def sum_by_user(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum one value a hit (float64 [H]) by user; float64 [U]."""
         return np.bincount(self.hit_users, values, minlength=len(self.user_ids)).astype(np.float64)

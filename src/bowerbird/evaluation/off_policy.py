@@ -17,13 +17,16 @@ a bound that luck with the rewards has chosen makes intervals too short. Items a
 place, as in Saito et al., Open Bandit Dataset and Pipeline, NeurIPS 2021: a reward depends on its own item and place alone.
 
 Intervals: each estimate is a ratio of sums over units (users, or impressions where there are none), so its error is linear in
-the units' residuals (the delta method; clustered by user), with Student's t. N impressions, U units.
+the units' residuals (the delta method; clustered by user), with Student's t.
+
+A log comes in parts, which are read several times, one at a time: memory grows with the users and with a part, not with the log.
+N impressions of a block, R units of a block, S sums, E estimates.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,23 +38,14 @@ from bowerbird.errors import DataError
 from bowerbird.evaluation.decision import OffPolicyEstimate, OffPolicyResult
 from bowerbird.evaluation.overlap import doubts
 from bowerbird.evaluation.statistics import LEVEL, Interval
+from bowerbird.evaluation.weight_bounds import SHRINK, choose_bounds
 from bowerbird.recipe_gate import Estimator, OffPolicy
 
 Values = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-NUM_BOUNDS: Final = 12
-"""Bounds that are tried beside cutting nothing."""
-MODEL_ERROR: Final = 0.25
-"""How wrong the reward model is taken to be where weights are cut, in standard deviations of a residual."""
 BLOCK: Final = 1 << 16
-"""Impressions that are tried together, so that they stay in the cache."""
-SHRINK: Final[dict[Estimator, Callable[[Values, float], Values]]] = {
-    "switch_dr": lambda weights, bound: np.where(weights <= bound, weights, 0.0),
-    "dr_optimistic": lambda weights, bound: weights / (1 + np.square(weights) / bound),
-    "dr_pessimistic": np.minimum,
-}
-"""What a weight becomes under a bound; infinity leaves it as it is."""
+"""Impressions that are looked at together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,21 +85,19 @@ class Impressions:
             raise DataError("a target probability is not in [0, 1]", next_step="mend the target policy")
 
 
-def joined(parts: Sequence[Impressions]) -> Impressions:
-    """Put logs after one another; their units are codes of the same users, or all are None."""
-    columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-    units = columns.pop("units")
-    whole = {name: np.concatenate(values) for name, values in columns.items()}
-    return Impressions(**whole, units=None if units[0] is None else np.concatenate(units))
-
-
 def evaluate(log: Impressions, policy: OffPolicy, *, level: float = LEVEL) -> OffPolicyResult:
+    """Estimate what the target policy would have earned an impression; see ``evaluate_parts``."""
+    return evaluate_parts([log], policy, level=level)
+
+
+def evaluate_parts(parts: Iterable[Impressions], policy: OffPolicy, *, level: float = LEVEL) -> OffPolicyResult:
     """Estimate what the target policy would have earned an impression, by every estimator.
 
     Parameters
     ----------
-    log : Impressions
-        At least two units.
+    parts : iterable of Impressions
+        The log, with at least two units; it is gone through a dozen times. Units are codes of the same users in all parts, or
+        None in all.
     policy : OffPolicy
         Floor, clip, the estimator that decides, and when the evidence is too thin for that.
     level : float
@@ -121,113 +113,164 @@ def evaluate(log: Impressions, policy: OffPolicy, *, level: float = LEVEL) -> Of
     DataError
         For fewer than two units.
     """
-    weights = log.targets / np.maximum(log.propensities, policy.floor)
-    units = _Units(log, level)
-    if not weights.any():
-        reason = f"none of the {len(weights):,} logged impressions is one that the target policy would show"
+    facts = _Facts(parts, policy)
+    if facts.num_units < 2:
+        unit = "users" if facts.has_users else "impressions"
+        raise DataError(f"{facts.num_units} {unit} are too few to estimate from", next_step="bring a longer log")
+    if not facts.greatest:
+        reason = f"none of the {facts.num:,} logged impressions is one that the target policy would show"
         return OffPolicyResult(applicable=False, reason=reason)
-    clipped = np.minimum(weights, policy.clip)
+    bounds = choose_bounds(lambda: _weights(parts, policy), num=facts.num, greatest=facts.greatest)
+    sums = _Sums(parts, policy, bounds, facts, level)
+    mean_weight = sums.interval(WEIGHT)
     result = OffPolicyResult(
         applicable=True,
         estimator=policy.estimator,
-        estimates=_estimates(log, weights, clipped, units),
-        logged_value=units.logged,
-        num_impressions=len(weights),
-        num_units=units.num_units,
-        unit="impression" if log.units is None else "user",
-        effective_sample_size=float(clipped.sum() ** 2 / np.square(clipped).sum()),
-        mean_weight=units.bound(weights).value,
-        max_weight=float(weights.max()),
+        estimates=tuple(sums.estimate(name, setting=bounds.get(name, math.inf)) for name in ESTIMATES),
+        logged_value=sums.mean(REWARD),
+        num_impressions=facts.num,
+        num_units=facts.num_units,
+        unit="user" if facts.has_users else "impression",
+        effective_sample_size=facts.clipped_sum**2 / facts.clipped_squares,
+        mean_weight=mean_weight.value,
+        max_weight=facts.greatest,
         clip=policy.clip,
         floor=policy.floor,
-        num_clipped=int((weights > policy.clip).sum()),
-        num_floored=int((log.propensities < policy.floor).sum()),
+        num_clipped=facts.num_clipped,
+        num_floored=facts.num_floored,
     )
-    warnings, is_sound = doubts(result, units.bound(weights), policy)
+    warnings, is_sound = doubts(result, mean_weight, policy)
     return result.model_copy(update={"warnings": warnings, "is_sound": is_sound, "decides": is_sound and not result.is_level})
 
 
-def _estimates(log: Impressions, weights: Values, clipped: Values, units: _Units) -> tuple[OffPolicyEstimate, ...]:
-    residuals = log.rewards - log.predicted
-    found = [
-        units.estimate("ips", clipped * log.rewards),
-        units.estimate("snips", clipped * log.rewards, clipped),
-        units.estimate("dr", log.baselines + clipped * residuals),
-    ]
-    for name, shrink in SHRINK.items():
-        bound = choose_bound(name, weights)
-        values = log.baselines + shrink(weights, bound) * residuals
-        found.append(units.estimate(name, values, setting=bound if math.isfinite(bound) else None))
-    return tuple(found)
+def _blocks(parts: Iterable[Impressions], policy: OffPolicy) -> Iterator[tuple[Impressions, slice, Values]]:
+    """Go through the log: a part, some of its rows, and their weights."""
+    for part in parts:
+        for start in range(0, len(part.rewards), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield part, rows, part.targets[rows] / np.maximum(part.propensities[rows], policy.floor)
 
 
-class _Units:
-    """Sums of the log by unit, and the intervals that follow from how they scatter."""
+def _weights(parts: Iterable[Impressions], policy: OffPolicy) -> Iterator[Values]:
+    """Go through the weights above 0."""
+    for _, _, weights_N in _blocks(parts, policy):
+        yield weights_N[weights_N > 0]
 
-    def __init__(self, log: Impressions, level: float) -> None:
-        self.log = log
-        self.sizes_U = self._sum(np.ones(len(log.rewards)))
-        self.num_units = int(np.count_nonzero(self.sizes_U))
-        if self.num_units < 2:
-            unit = "impressions" if log.units is None else "users"
-            raise DataError(f"{self.num_units} {unit} are too few to estimate from", next_step="bring a longer log")
-        rewards_U = self._sum(log.rewards)
-        self.logged = float(rewards_U.sum() / len(log.rewards))
-        self.logged_errors_U = (rewards_U - self.logged * self.sizes_U) / len(log.rewards)
+
+class _Facts:
+    """What is counted of a log before anything is estimated."""
+
+    def __init__(self, parts: Iterable[Impressions], policy: OffPolicy) -> None:
+        self.num = self.num_clipped = self.num_floored = 0
+        self.greatest = self.clipped_sum = self.clipped_squares = 0.0
+        self.has_users = False
+        sizes_U = np.zeros(0, np.int64)
+        for part, rows, weights_N in _blocks(parts, policy):
+            clipped_N = np.minimum(weights_N, policy.clip)
+            self.num += len(weights_N)
+            self.greatest = max(self.greatest, float(weights_N.max()))
+            self.clipped_sum += float(clipped_N.sum())
+            self.clipped_squares += float(np.dot(clipped_N, clipped_N))
+            self.num_clipped += int((weights_N > policy.clip).sum())
+            self.num_floored += int((part.propensities[rows] < policy.floor).sum())
+            if part.units is not None:
+                self.has_users = True
+                most = int(part.units[rows].max()) + 1
+                sizes_U = np.pad(sizes_U, (0, max(0, most - len(sizes_U))))
+                np.add.at(sizes_U, part.units[rows], 1)
+        self.num_codes = len(sizes_U)
+        self.num_units = int(np.count_nonzero(sizes_U)) if self.has_users else self.num
+
+
+SIZE, REWARD, WEIGHT, CLIPPED = range(4)
+ESTIMATES: Final[tuple[Estimator, ...]] = ("ips", "snips", "dr", *SHRINK)
+NUMERATORS: Final[dict[Estimator, int]] = {"ips": 4, "snips": 4, "dr": 5, "switch_dr": 6, "dr_optimistic": 7, "dr_pessimistic": 8}
+NUM_SUMS: Final = 9
+"""What is summed of each unit: impressions, rewards, weights, clipped weights, and the numerators of the estimates."""
+
+
+class _Sums:
+    """Sums of the log, and the intervals that follow from how the units' sums scatter."""
+
+    def __init__(
+        self,
+        parts: Iterable[Impressions],
+        policy: OffPolicy,
+        bounds: Mapping[Estimator, float],
+        facts: _Facts,
+        level: float,
+    ) -> None:
+        self.num_units = facts.num_units
         self.quantile = float(stdtrit(self.num_units - 1, (1 + level) / 2))
+        by_user_SU = _by_user(parts, policy, bounds, facts.num_codes) if facts.has_users else None
 
-    def estimate(
-        self, name: Estimator, values_N: Values, weights_N: Values | None = None, *, setting: float | None = None
-    ) -> OffPolicyEstimate:
-        """Bound the sum of the values over the sum of the weights (their number where None), and how far that is from the log."""
-        own, errors_U = self._ratio(values_N, weights_N)
-        apart = self._interval(own - self.logged, errors_U - self.logged_errors_U)
-        interval = self._interval(own, errors_U)
+        def units() -> Iterator[Values]:
+            if by_user_SU is None:
+                yield from (_summed(*block, policy, bounds) for block in _blocks(parts, policy))
+            else:
+                yield from (by_user_SU[:, start : start + BLOCK] for start in range(0, facts.num_codes, BLOCK))
+
+        self.sums_S = np.sum([sums_SR.sum(axis=1) for sums_SR in units()], axis=0)
+        errors_ES = np.stack([*(self._errors(*self._ratio(name)) for name in ESTIMATES), self._errors(WEIGHT, SIZE)])
+        apart_ES = errors_ES - self._errors(REWARD, SIZE)
+        self.squares_E, self.squares_apart_E = np.zeros(len(errors_ES)), np.zeros(len(errors_ES))
+        for sums_SR in units():
+            self.squares_E += np.square(errors_ES @ sums_SR).sum(axis=1)
+            self.squares_apart_E += np.square(apart_ES @ sums_SR).sum(axis=1)
+
+    def mean(self, column: int) -> float:
+        """Return the mean of one sum over the impressions."""
+        return float(self.sums_S[column] / self.sums_S[SIZE])
+
+    def interval(self, column: int) -> Interval:
+        """Bound the mean weight."""
+        return self._interval(self.mean(column), float(self.squares_E[-1]))
+
+    def estimate(self, name: Estimator, *, setting: float) -> OffPolicyEstimate:
+        """Bound an estimate, and how far it is from what was earned."""
+        above, below = self._ratio(name)
+        value, place = float(self.sums_S[above] / self.sums_S[below]), ESTIMATES.index(name)
+        interval = self._interval(value, float(self.squares_E[place]))
+        apart = self._interval(value - self.mean(REWARD), float(self.squares_apart_E[place]))
         return OffPolicyEstimate(
             estimator=name,
             **vars(interval),
             difference=apart.value,
             difference_low=apart.low,
             difference_high=apart.high,
-            setting=setting,
+            setting=setting if math.isfinite(setting) else None,
         )
 
-    def bound(self, values_N: Values) -> Interval:
-        """Bound the mean of one value an impression."""
-        return self._interval(*self._ratio(values_N, None))
+    def _ratio(self, name: Estimator) -> tuple[int, int]:
+        """Return the sums of which an estimate is the ratio."""
+        return NUMERATORS[name], CLIPPED if name == "snips" else SIZE
 
-    def _ratio(self, values_N: Values, weights_N: Values | None) -> tuple[float, Values]:
-        values_U = self._sum(values_N)
-        weights_U = self.sizes_U if weights_N is None else self._sum(weights_N)
-        total = float(weights_U.sum())
-        ratio = float(values_U.sum()) / total
-        return ratio, (values_U - ratio * weights_U) / total
+    def _errors(self, above: int, below: int) -> Values:
+        """Return how a unit's error follows from its sums, (above - ratio below) / all below; [S]."""
+        errors_S = np.zeros(NUM_SUMS)
+        errors_S[above] = 1 / self.sums_S[below]
+        errors_S[below] -= self.sums_S[above] / self.sums_S[below] ** 2
+        return errors_S
 
-    def _interval(self, value: float, errors_U: Values) -> Interval:
-        half = self.quantile * math.sqrt(self.num_units / (self.num_units - 1) * float(np.square(errors_U).sum()))
+    def _interval(self, value: float, squares: float) -> Interval:
+        half = self.quantile * math.sqrt(self.num_units / (self.num_units - 1) * squares)
         return Interval(value, value - half, value + half)
 
-    def _sum(self, values_N: Values) -> Values:
-        units = self.log.units
-        return values_N if units is None else np.bincount(units, values_N).astype(np.float64)
+
+def _summed(part: Impressions, rows: slice, weights_N: Values, policy: OffPolicy, bounds: Mapping[Estimator, float]) -> Values:
+    """Lay out what is summed of each impression; [S, N]."""
+    rewards_N, baselines_N = part.rewards[rows], part.baselines[rows]
+    residuals_N, clipped_N = rewards_N - part.predicted[rows], np.minimum(weights_N, policy.clip)
+    shrunk = [baselines_N + SHRINK[name](weights_N, bound) * residuals_N for name, bound in bounds.items()]
+    numerators = [clipped_N * rewards_N, baselines_N + clipped_N * residuals_N, *shrunk]
+    return np.stack([np.ones(len(weights_N)), rewards_N, weights_N, clipped_N, *numerators])
 
 
-def choose_bound(name: Estimator, weights: Values) -> float:
-    """Choose the bound s of ``switch_dr`` or a shrinking estimator by the weights alone; infinity where cutting nothing is best.
-
-    Tried are bounds from the median of the positive weights to ten times the greatest, evenly in logarithms (their squares where
-    s is on that scale). With residuals of standard deviation 1 and a reward model that is wrong by MODEL_ERROR, the estimate's
-    variance is mean(w_s^2) / N and its bias MODEL_ERROR mean(w - w_s): the bound with the least variance + bias^2 is taken.
-    """
-    tried = np.geomspace(np.median(weights[weights > 0]), 10 * weights.max(), NUM_BOUNDS)
-    bounds = np.append(tried, np.inf)
-    bounds = np.square(bounds) if name == "dr_optimistic" else bounds
-    lost, squares = np.zeros(len(bounds)), np.zeros(len(bounds))
-    for start in range(0, len(weights), BLOCK):
-        weights_B = weights[start : start + BLOCK]
-        for place, bound in enumerate(bounds):
-            kept_B = SHRINK[name](weights_B, float(bound))
-            lost[place] += (weights_B - kept_B).sum()
-            squares[place] += np.dot(kept_B, kept_B)
-    costs = squares / len(weights) ** 2 + np.square(MODEL_ERROR * lost / len(weights))
-    return float(bounds[len(bounds) - 1 - np.argmin(costs[::-1])])
+def _by_user(parts: Iterable[Impressions], policy: OffPolicy, bounds: Mapping[Estimator, float], num_codes: int) -> Values:
+    """Sum by user; [S, U], zeros for codes without an impression, which add nothing."""
+    sums_SU = np.zeros((NUM_SUMS, num_codes))
+    for part, rows, weights_N in _blocks(parts, policy):
+        assert part.units is not None
+        for sums_U, values_N in zip(sums_SU, _summed(part, rows, weights_N, policy, bounds), strict=True):
+            np.add.at(sums_U, part.units[rows], values_N)
+    return sums_SU

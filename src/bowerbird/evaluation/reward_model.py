@@ -11,6 +11,7 @@ Shapes: N impressions, F folds, I items, P positions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,26 +43,38 @@ class RewardModel:
         return self.rates_FP * (self.lifts_FI @ table_PI.T)
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Impressions to learn from; each [N]: codes from 0 on, folds below NUM_FOLDS, and what was earned, at least 0."""
+
+    folds: Codes
+    positions: Codes
+    items: Codes
+    rewards: Values
+
+
 def fit_rewards(
     folds: Codes, positions: Codes, items: Codes, rewards: Values, *, num_positions: int, num_items: int
 ) -> RewardModel:
-    """Fit the model once for each fold, on the impressions of the others.
+    """Fit the model once for each fold, on the impressions of the others; arguments as of ``Shown``."""
+    parts = [Shown(folds, positions, items, rewards)]
+    return fit_rewards_on_parts(parts, num_positions=num_positions, num_items=num_items)
 
-    Parameters
-    ----------
-    folds, positions, items : int [N]
-        Codes from 0 on; folds are below NUM_FOLDS.
-    rewards : float [N]
-        What each impression earned, at least 0.
-    """
-    rates_FP = np.empty((NUM_FOLDS, num_positions))
-    lifts_FI = np.empty((NUM_FOLDS, num_items))
-    for fold in range(NUM_FOLDS):
-        kept = (folds != fold).astype(np.float64)
-        mean = float(np.dot(kept, rewards)) / max(float(kept.sum()), 1.0)
-        counts_P = np.bincount(positions, kept, num_positions)
-        earned_P = np.bincount(positions, kept * rewards, num_positions)
-        rates_FP[fold] = np.where(counts_P > 0, earned_P / np.maximum(counts_P, 1), mean)
-        expected_I = np.bincount(items, kept * rates_FP[fold][positions], num_items)
-        lifts_FI[fold] = (np.bincount(items, kept * rewards, num_items) + PRIOR) / (expected_I + PRIOR)
-    return RewardModel(rates_FP, lifts_FI)
+
+def fit_rewards_on_parts(parts: Iterable[Shown], *, num_positions: int, num_items: int) -> RewardModel:
+    """Do so on a log that comes in parts, which is gone through twice."""
+    counts_FP, earned_FP = np.zeros((NUM_FOLDS, num_positions)), np.zeros((NUM_FOLDS, num_positions))
+    earned_FI, expected_FI = np.zeros((NUM_FOLDS, num_items)), np.zeros((NUM_FOLDS, num_items))
+    for part in parts:
+        places = part.folds * num_positions + part.positions
+        counts_FP += np.bincount(places, minlength=counts_FP.size).reshape(counts_FP.shape)
+        earned_FP += np.bincount(places, part.rewards, counts_FP.size).reshape(counts_FP.shape)
+        earned_FI += np.bincount(part.folds * num_items + part.items, part.rewards, earned_FI.size).reshape(earned_FI.shape)
+    counts_FP, earned_FP, earned_FI = (totals.sum(axis=0) - totals for totals in (counts_FP, earned_FP, earned_FI))
+    means_F1 = earned_FP.sum(axis=1, keepdims=True) / np.maximum(counts_FP.sum(axis=1, keepdims=True), 1)
+    rates_FP = np.where(counts_FP > 0, earned_FP / np.maximum(counts_FP, 1), means_F1)
+    for part in parts:
+        for fold in range(NUM_FOLDS):
+            rates_N = np.where(part.folds != fold, rates_FP[fold][part.positions], 0.0)
+            expected_FI[fold] += np.bincount(part.items, rates_N, num_items)
+    return RewardModel(rates_FP, (earned_FI + PRIOR) / (expected_FI + PRIOR))

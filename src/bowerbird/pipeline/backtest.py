@@ -31,7 +31,6 @@ from bowerbird.pipeline.prepare import (
     Cut,
     Plan,
     Window,
-    load_cut,
     load_targets,
     require_target,
     whole_log,
@@ -159,11 +158,11 @@ def _cell(run: Run, spec: Spec, cut: Cut, window: Window, model: Callable[[], Mo
     with prove.alone(run, key):
         if not (folder / SCORED).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            history = None if cut == window.cut else load_cut(run, window.cut)[0]
+            history = None if cut == window.cut else prove.events_before(run, window.cut)
             made = prove.score_lists(run, model(), window, label=spec.name, folder=folder, history=history)
             write_json(folder / SCORED, made.model_dump(mode="json"))
         made = Scored.model_validate(read_json(folder / SCORED))
-    here = {"lists": folder / made.lists.name, "users": folder / made.users.name}  # the home may have been moved
+    here = {name: folder / getattr(made, name).name for name in ("lists", "users", "hits")}  # the home may have been moved
     scored = made.model_copy(update={"label": spec.label, "window": window.name, **here})
     return Cell(label=spec.label, days=(window.cut.at - cut.at) / MICROSECONDS_A_DAY, scored=scored)
 

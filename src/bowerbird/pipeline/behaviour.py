@@ -17,7 +17,7 @@ from bowerbird.evaluation.decision import CheckResult
 from bowerbird.models import load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline import prove
-from bowerbird.pipeline.prepare import Plan, Window, candidates, load_cut, load_items, load_targets
+from bowerbird.pipeline.prepare import Plan, Window, candidates, load_items, load_targets
 from bowerbird.pipeline.run import Run
 
 
@@ -39,7 +39,7 @@ def make_context(run: Run, model: Model, window: Window, *, num_users: int) -> C
     def recommend(users: Sequence[Any], *, history: Interactions | None = None) -> pd.DataFrame:  # Any: see Ids
         return prove.recommend(run, model, list(users), k=recipe.gate.k, at=at, allowed=allowed, history=history)
 
-    histories, _ = load_cut(run, window.cut)
+    histories = prove.events_before(run, window.cut)
     excluded = recipe.target.exclude_events if recipe.target else ()
     return Context(
         model=model,

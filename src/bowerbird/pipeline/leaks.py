@@ -17,7 +17,7 @@ from bowerbird.evaluation import leaks
 from bowerbird.evaluation.decision import LeakResult
 from bowerbird.evaluation.protocol import LEAVE_LAST_OUT_LEAKS
 from bowerbird.evaluation.sessions import OWNER
-from bowerbird.pipeline.prepare import Plan, Window, reading, window_folder
+from bowerbird.pipeline.prepare import Plan, Window, reading, window_folder, write_parquet
 from bowerbird.pipeline.run import Run
 from bowerbird.store.runs import EVALUATION, read_json, write_json
 from bowerbird.warehouse import leak_facts
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bowerbird.models.base import Model
 
 LEAKS = "leaks.json"
+ARRIVALS = "arrivals.parquet"
 PROTOCOL = "protocol"
 TIES = "order of ties"
 MANY_TIES = 0.1
@@ -46,8 +47,7 @@ def check_tables(run: Run, plan: Plan, features: Sequence[Path]) -> None:
 def check(run: Run, window: Window, model: Model, lists: pd.DataFrame, targets: pd.DataFrame) -> tuple[LeakResult, ...]:
     """Check tables, model and lists of an evaluation. Raises LeakError."""
     own = targets if window.cut.leave_out is not None else None
-    with reading(run) as con:
-        arrivals = leak_facts.arrivals(con, window.cut.at)
+    arrivals = _arrivals(run, window)
     recommended = lists[ITEM_ID].unique()
     found = (
         leaks.training_events(model.data, window.cut.at, own=own),
@@ -64,6 +64,15 @@ def _require_none(run: Run, found: Sequence[LeakResult]) -> None:
     if any(one.passed is False for one in found):
         write_json(run.folder / EVALUATION, {"leaks": [one.model_dump() for one in found], "test_windows": []})
     leaks.require_none(found)
+
+
+def _arrivals(run: Run, window: Window) -> pd.DataFrame:
+    """Tell when items without an event before a window came, found once a run for all models."""
+    path = window_folder(run, window) / ARRIVALS
+    if not path.exists():
+        with reading(run, "events", "items") as con:
+            write_parquet(leak_facts.arrivals(con, window.cut.at), path)
+    return pd.read_parquet(path)
 
 
 def _shared(model: Model, targets: pd.DataFrame, window: Window) -> LeakResult:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -82,13 +83,13 @@ class Plan(BaseModel):
 
 
 @contextmanager
-def reading(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open DuckDB on the versions that the run has pinned, as the views events, items, users and feedback."""
+def reading(run: Run, *names: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB on the versions that the run has pinned, as the views events, items, users and feedback, or some of these."""
     home = run.home
+    tables = {"events": home.events, "items": home.items, "users": home.users, "feedback": home.feedback}
     with open_database(run) as con:
-        tables = {"events": home.events, "items": home.items, "users": home.users, "feedback": home.feedback}
-        for name, table in tables.items():
-            relation(con, table, name, version=run.versions.get(name))
+        for name in names or tables:
+            relation(con, tables[name], name, version=run.versions.get(name))
         yield con
 
 
@@ -100,7 +101,7 @@ def load_cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_]]:
 
 def load_items(run: Run) -> pd.DataFrame | None:
     """Read the catalogue, with what a run has made of it by now: knowledge, vectors, codes. None where there is none."""
-    with reading(run) as con:
+    with reading(run, "items") as con:
         items: pd.DataFrame = con.execute("select * from items order by item_id").df()
     for name in (KNOWLEDGE, TEXTS, SEMANTIC_IDS):
         path = run.folder / name
@@ -112,7 +113,7 @@ def load_items(run: Run) -> pd.DataFrame | None:
 
 def load_users(run: Run) -> pd.DataFrame | None:
     """Read what is known of users beside their events; None where nothing is."""
-    with reading(run) as con:
+    with reading(run, "users") as con:
         users: pd.DataFrame = con.execute("select * from users order by user_id").df()
     return users if len(users) else None
 
@@ -124,11 +125,16 @@ def load_targets(run: Run, window: Window) -> pd.DataFrame:
     """
     path = window_folder(run, window) / "targets.parquet"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".tmp")
-        _find_targets(run, window).to_parquet(unfinished, index=False)
-        unfinished.rename(path)
+        write_parquet(_find_targets(run, window), path)
     return pd.read_parquet(path)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a file that others find whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{get_ident()}.tmp")
+    frame.to_parquet(unfinished, index=False)
+    unfinished.rename(path)
 
 
 def window_folder(run: Run, window: Window) -> Path:
@@ -146,7 +152,7 @@ def all_targets(run: Run, window: Window) -> pd.DataFrame:
         return targets
     if window.session_gap is not None:
         return _sessions(run, window)[1]
-    with reading(run) as con:
+    with reading(run, "events") as con:
         return features.load_targets(con, run.recipe, start=window.cut.at, end=window.end)
 
 
@@ -169,7 +175,7 @@ def _sessions(run: Run, window: Window) -> tuple[Interactions, pd.DataFrame]:
     from bowerbird.warehouse import features
 
     assert window.session_gap is not None
-    with reading(run) as con:
+    with reading(run, "events") as con:
         loaded = features.load_interactions(con, run.recipe, cut_off=window.end)
     data, is_target = _in_order(run, window.cut, loaded.interactions, loaded.is_target)
     return sessions.next_item(data, is_target, start=window.cut.at, end=window.end, gap=window.session_gap)
@@ -182,7 +188,7 @@ def _in_order(run: Run, cut: Cut, data: Interactions, is_target: NDArray[np.bool
 def _cut(run: Run, cut: Cut) -> tuple[Interactions, NDArray[np.bool_], pd.DataFrame]:
     from bowerbird.warehouse import features
 
-    with reading(run) as con:
+    with reading(run, "events") as con:
         loaded = features.load_interactions(con, run.recipe, cut_off=cut.at)
     data, is_target = _in_order(run, cut, loaded.interactions, loaded.is_target)
     if cut.leave_out is None:
@@ -273,7 +279,7 @@ def candidates(run: Run, at: int) -> list[str] | None:
     """Return the items that may be recommended at a time; None where the recipe and the catalogue forbid nothing."""
     from bowerbird.ranking.rules import allowed_items
 
-    with reading(run) as con:
+    with reading(run, "events", "items") as con:
         return allowed_items(con, run.recipe.rules, at)
 
 

@@ -200,6 +200,11 @@ def fit(run: Run, spec: Spec, cut: Cut, *, on_validation: Callable[[int, float],
     return Fitted(spec=spec, folder=folder, run_id=None if is_found else run.run_id)
 
 
+def events_before(run: Run, cut: Cut) -> Interactions:
+    """Return the events that a model fitted on a cut may see, as the rival ``random`` keeps them: quicker than the log."""
+    return load_model(fit(run, Spec(label=RANDOM, name=RANDOM), cut).folder).data
+
+
 @contextmanager
 def alone(run: Run, key: str) -> Iterator[None]:
     """Let one thread or process at a time make what ``key`` names: a backtest runs beside others and beside a nightly run."""
@@ -244,6 +249,8 @@ class Scored(BaseModel):
     window: str
     lists: Path
     users: Path
+    hits: Path
+    """What of the lists is a target: all that the gate's metric needs on parts of the targets, at a fraction of their length."""
     coverage: float
     gini: float
     probabilities: Path | None = None
@@ -282,7 +289,7 @@ def score_lists(
     if window.session_gap is not None:
         history = load_history(run, window)
     allowed = asked_candidates(run, window.cut.at)
-    with reading(run) as con:
+    with reading(run, "items") as con:
         catalogue = read_catalogue(con, known, at=window.cut.at, texts=run.folder / TEXTS)
     users = targets[USER_ID].unique().tolist()
     longest = policy.num_places
@@ -295,12 +302,14 @@ def score_lists(
     shorter = metrics.at_each_k(matches, ks=[size for size in SHORTER if size < k], metrics=[policy.metric])
     per_user = pd.concat([metrics.score_matches(matches), shorter, *guarded, beyond], axis=1)
     per_user = per_user.loc[:, ~per_user.columns.duplicated()]  # a guard may ask what is shown anyway
-    for side, frame in metrics.by_repeat(lists, targets, k=k, metrics=[policy.metric]).items():
+    hits = matches.hits
+    for side, frame in metrics.by_repeat(hits, targets, k=k, metrics=[policy.metric]).items():
         per_user[side] = frame[policy.metric]  # missing for users without such targets
     if window.session_gap is not None:
         per_user = by_owner(per_user, targets)
-    files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users")}
+    files = {name: folder / f"{label}.{name}.parquet" for name in ("lists", "users", "hits")}
     lists.to_parquet(files["lists"], index=False)
+    hits.to_parquet(files["hits"], index=False)
     per_user.to_parquet(files["users"])
     num_items = model.data.num_items if allowed is None else len(set(allowed) & set(model.data.item_ids))
     return Scored(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bowerbird.columns import CREATED_AT, ITEM_ID, RANK, USER_ID
+from bowerbird.columns import CREATED_AT, ITEM_ID, USER_ID
 from bowerbird.data.interactions import Interactions, to_microseconds
 from bowerbird.evaluation import slices
 from bowerbird.evaluation.decision import GuardResult, SliceResult
@@ -20,8 +20,8 @@ from bowerbird.evaluation.metrics import METRICS
 from bowerbird.evaluation.sessions import owners
 from bowerbird.evaluation.slices import Codes, Grouping
 from bowerbird.evaluation.statistics import Values
-from bowerbird.pipeline.prepare import Window, load_cut, load_items, load_targets, load_users
-from bowerbird.pipeline.prove import Scored
+from bowerbird.pipeline.prepare import Window, load_items, load_targets, load_users
+from bowerbird.pipeline.prove import Scored, events_before
 from bowerbird.pipeline.run import Run
 
 USER, ACTIVITY = "user", "user activity"
@@ -34,14 +34,18 @@ Part = tuple[str, str, Codes, Values]
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What one window has: the events before it, and what two models found in it; a user's number is his in all windows."""
+    """What one window has: users (a number is the same in all windows) and items of its targets, what came before, what was hit.
 
-    data: Interactions
-    cut_off: int
+    Shapes: U users with targets, N items that are targets. ``classes_N`` and ``ages_N`` are those of ``evaluation.slices``.
+    """
+
     users: Codes
     user_ids: pd.Index[Any]  # Any: ids are texts or numbers
+    num_events_U: Codes
     values_U2: Values
     item_ids: pd.Index[Any]  # Any: see user_ids
+    classes_N: Codes
+    ages_N: Values
     matches: tuple[Matches, Matches]
 
 
@@ -73,7 +77,9 @@ def measure_slices(run: Run, windows: Sequence[Window], nominee: Sequence[Scored
     metric, lists = policy.metric, list(zip(nominee, other, strict=True))
     figures = [[pd.read_parquet(one.users, columns=[metric])[metric] for one in both] for both in lists]
     everybody = pd.Index(np.unique(np.concatenate([np.asarray(ours.index) for ours, _ in figures])))
-    seen = [_look(run, *one, everybody) for one in zip(windows, lists, figures, strict=True)]
+    table = load_items(run)
+    known = None if table is None else table.set_index(ITEM_ID)
+    seen = [_look(run, *one, everybody, known) for one in zip(windows, lists, figures, strict=True)]
     return [
         slices.compare(
             column,
@@ -85,25 +91,32 @@ def measure_slices(run: Run, windows: Sequence[Window], nominee: Sequence[Scored
             level=policy.confidence,
             seed=seed,
         )
-        for column, value, users, values_R2 in chain(_of_users(run, seen), _of_items(run, seen))
+        for column, value, users, values_R2 in chain(_of_users(run, seen), _of_items(run, seen, known))
         if len(users)
     ]
 
 
 def _look(
-    run: Run, window: Window, scored: tuple[Scored, Scored], figures: Sequence[pd.Series[Any]], everybody: pd.Index[Any]
-) -> _Seen:  # Any: ids are texts or numbers
+    run: Run,
+    window: Window,
+    scored: tuple[Scored, Scored],
+    figures: Sequence[pd.Series[Any]],  # Any: pandas leaves the type of a series open
+    everybody: pd.Index[Any],  # Any: ids are texts or numbers
+    known: pd.DataFrame | None,
+) -> _Seen:
     targets, k = load_targets(run, window), run.recipe.gate.k
-    ours, theirs = (match(pd.read_parquet(one.lists, columns=[USER_ID, ITEM_ID, RANK]), targets, k=k) for one in scored)
+    ours, theirs = (match(pd.read_parquet(one.hits), targets, k=k) for one in scored)
     user_ids = owners(targets, ours.user_ids)
     users = everybody.get_indexer(user_ids).astype(np.int64)
+    data = events_before(run, window.cut)
     return _Seen(
-        data=load_cut(run, window.cut)[0],
-        cut_off=window.cut.at,
         users=users,
         user_ids=user_ids,
+        num_events_U=_num_events(data, user_ids),
         values_U2=np.column_stack([one.reindex(user_ids) for one in figures]),
         item_ids=ours.item_ids,
+        classes_N=_classes(data, ours.item_ids),
+        ages_N=_ages(data, ours.item_ids, known, window.cut.at),
         matches=(replace(ours, user_ids=pd.Index(users)), replace(theirs, user_ids=pd.Index(users))),
     )
 
@@ -117,7 +130,7 @@ def _of_users(run: Run, seen: Sequence[_Seen]) -> Iterator[Part]:
 
 
 def _user_groupings(run: Run, seen: Sequence[_Seen]) -> Iterator[Grouping]:
-    num_events = np.concatenate([_num_events(one) for one in seen])
+    num_events = np.concatenate([one.num_events_U for one in seen])
     is_new = num_events == 0
     yield Grouping(USER, [slices.NEW, slices.RETURNING], np.arange(len(is_new)), (~is_new).astype(np.int64))
     known = np.flatnonzero(~is_new)
@@ -130,9 +143,9 @@ def _user_groupings(run: Run, seen: Sequence[_Seen]) -> Iterator[Grouping]:
         yield from (slices.group(column, of_user[column]) for column in columns)
 
 
-def _of_items(run: Run, seen: Sequence[_Seen]) -> Iterator[Part]:
+def _of_items(run: Run, seen: Sequence[_Seen], known: pd.DataFrame | None) -> Iterator[Part]:
     starts = np.cumsum([0, *(len(one.item_ids) for one in seen)])
-    for grouping in _item_groupings(run, seen):
+    for grouping in _item_groupings(run, seen, known):
         for place, value in enumerate(grouping.values):
             is_wanted = np.zeros(starts[-1], bool)
             is_wanted[grouping.members(place)] = True
@@ -147,40 +160,38 @@ def _restricted(seen: _Seen, is_wanted_N: NDArray[np.bool_], run: Run) -> tuple[
     return np.asarray(both[0].user_ids), np.column_stack([measured(one) for one in both])
 
 
-def _item_groupings(run: Run, seen: Sequence[_Seen]) -> Iterator[Grouping]:
-    table = load_items(run)
+def _item_groupings(run: Run, seen: Sequence[_Seen], known: pd.DataFrame | None) -> Iterator[Grouping]:
     items = np.concatenate([np.asarray(one.item_ids) for one in seen])
-    known = None if table is None else table.set_index(ITEM_ID)
-    classes = np.concatenate([_classes(one) for one in seen])
+    classes = np.concatenate([one.classes_N for one in seen])
     yield Grouping(ITEM_POPULARITY, [*slices.POPULARITY, slices.NO_EVENT], np.arange(len(items)), classes)
-    ages = np.concatenate([_ages(one, known) for one in seen])
+    ages = np.concatenate([one.ages_N for one in seen])
     yield slices.binned(ITEM_AGE, ages, missing=slices.NO_EVENT, unit=" days")
     if known is not None:
         of_item = known.reindex(items)
         yield from (slices.group(column, of_item[column]) for column in run.recipe.gate.slices.items)
 
 
-def _classes(seen: _Seen) -> Codes:
-    places = seen.data.item_index.get_indexer(seen.item_ids)
-    classes = slices.popularity_classes(np.bincount(seen.data.items, minlength=seen.data.num_items).astype(np.float64))
+def _classes(data: Interactions, item_ids: pd.Index[Any]) -> Codes:  # Any: ids are texts or numbers
+    places = data.item_index.get_indexer(item_ids)
+    classes = slices.popularity_classes(np.bincount(data.items, minlength=data.num_items).astype(np.float64))
     return np.where(places < 0, len(slices.POPULARITY), classes[places])
 
 
-def _ages(seen: _Seen, known: pd.DataFrame | None) -> Values:
+def _ages(data: Interactions, item_ids: pd.Index[Any], known: pd.DataFrame | None, cut_off: int) -> Values:  # Any: see _classes
     """Days since an item was made, where its table says so, else since its first event; as of the cut-off."""
-    places = seen.data.item_index.get_indexer(seen.item_ids)
-    born = np.where(places < 0, np.nan, slices.first_events(seen.data)[places].astype(np.float64))
+    places = data.item_index.get_indexer(item_ids)
+    born = np.where(places < 0, np.nan, slices.first_events(data)[places].astype(np.float64))
     if known is not None and CREATED_AT in known:
-        made = known[CREATED_AT].reindex(seen.item_ids)
+        made = known[CREATED_AT].reindex(item_ids)
         has_date = made.notna().to_numpy()
         dates = np.full(len(made), np.inf)
         dates[has_date] = to_microseconds(made[has_date])
-        born = np.where(dates < seen.cut_off, dates, born)
-    return slices.ages_in_days(born, seen.cut_off)
+        born = np.where(dates < cut_off, dates, born)
+    return slices.ages_in_days(born, cut_off)
 
 
-def _num_events(seen: _Seen) -> Codes:
+def _num_events(data: Interactions, user_ids: pd.Index[Any]) -> Codes:  # Any: see _classes
     """Count each user's events before the cut-off."""
-    places = seen.data.user_index.get_indexer(seen.user_ids)
-    counts = np.bincount(seen.data.users, minlength=seen.data.num_users)
+    places = data.user_index.get_indexer(user_ids)
+    counts = np.bincount(data.users, minlength=data.num_users)
     return np.where(places < 0, 0, counts[places])

@@ -69,10 +69,18 @@ class Table:
 
     def files(self, version: int | None = None) -> list[str]:
         """Return the absolute paths of the Parquet files of a version, in a fixed order."""
-        if not self.exists():
-            return []
-        names = self.open(version).get_add_actions(flatten=True).column("path").to_pylist()
+        return self._files(self.open(version)) if self.exists() else []
+
+    def _files(self, opened: DeltaTable) -> list[str]:
+        names = opened.get_add_actions(flatten=True).column("path").to_pylist()
         return sorted(str(self.path / unquote(str(name))) for name in names)
+
+    def read(self, version: int | None = None) -> tuple[pa.Schema, list[str]]:
+        """Return the schema of a version and its ``files``, with one look at the table; our own schema where it is missing."""
+        if not self.exists():
+            return self.schema, []
+        opened = self.open(version)
+        return pa.schema(opened.schema()), self._files(opened)
 
     def append(self, rows: pa.Table | pa.RecordBatchReader, *, metadata: Mapping[str, str]) -> int:
         """Append rows in one commit, new columns added to the table; return the new version.
@@ -197,10 +205,9 @@ def relation(con: duckdb.DuckDBPyConnection, table: Table, name: str, *, version
 
     An empty table has its typed columns and no rows. ``name`` is ours, never the user's.
     """
-    schema = pa.schema(table.open(version).schema()) if table.exists() else table.schema
+    schema, files = table.read(version)
     con.register(f"{name}_none", pa.Table.from_batches([], schema=schema))
     text = f"select * from {name}_none"  # noqa: S608 - our own name
-    files = table.files(version)
     if files:
         rows = con.from_parquet(files, union_by_name=True)
         rows.create_view(f"{name}_files", replace=True)  # a view of its own keeps the paths out of the text of SQL

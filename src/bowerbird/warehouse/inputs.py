@@ -79,9 +79,10 @@ def _predicate(con: duckdb.DuckDBPyConnection, source: EventSource) -> str:
 
 
 def find_cancelled(con: duckdb.DuckDBPyConnection, *cut_offs: datetime) -> None:
-    """Create ``cancelled_events``, with what was cancelled before each cut-off."""
+    """Create ``cancelled_events``, with what was cancelled before each cut-off; the log is not read where no type cancels."""
     con.execute("create or replace temp table cancelled_events (cut_off timestamptz, event_id varchar)")
-    for cut_off in set(cut_offs):
+    ((num_cancelling,),) = con.execute("select count(cancels) from event_types").fetchall()
+    for cut_off in set(cut_offs) if num_cancelling else ():
         con.execute(f"insert into cancelled_events {statement('cancelled_events')}", {"cut_off": cut_off})
 
 

@@ -46,7 +46,7 @@ def unknown_history(context: Context) -> Finding:
 
 def _judged(context: Context, who: str, lists: pd.DataFrame, history: Ids | list[str]) -> Finding:
     """Ask for lists of k different items, or of all that the history may leave, with finite scores."""
-    due = min(context.k, int((~np.isin(context.allowed, history)).sum()))
+    due = min(context.k, int((~pd.Index(context.allowed).isin(history)).sum()))
     asked = f"{who} gets at least {due} different items with finite scores"
     sizes = lists.groupby(USER_ID)[ITEM_ID].nunique()
     shortest = int(sizes.min()) if len(sizes) else 0

@@ -31,6 +31,7 @@ targets as (
 past_targets as (
     select distinct user_id, item_id
     from target_events
+    semi join targets using (user_id, item_id)
     anti join (select event_id from cancelled where cut_off = $start) as cancelled_at_start using (event_id)
     where timestamp < $start
 ),
