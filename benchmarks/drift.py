@@ -1,6 +1,6 @@
 """How often the drift monitor of semantic ids is wrong, and what it sees: simulated on the texts of Amazon Beauty.
 
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.drift --vectors FILE.npy [--repeats 1.0]
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.drift --vectors FILE.npy [--repeats 1.0] [--kinds as_before]
 
 ``as before``: items are parted by chance into those that codebooks are made for and later ones, which therefore are of the same
 catalogue: each alarm is a false one. ``a new category``: all items of one of the six largest second-level categories (such as
@@ -30,6 +30,7 @@ SIZES = {300: 300, 1000: 60, 3000: 15}
 """Items that codebooks are made for, and how many simulated catalogues."""
 LATER = (30, 100, 300)
 SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)
+KINDS = ["as_before", "new_category"]
 NUM_SETS = 4
 """Sets of later items drawn for one catalogue, of each size."""
 
@@ -39,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--repeats", type=float, default=1.0, help="more or fewer simulated catalogues")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     asked = parser.parse_args(arguments)
     vectors_ND, generator = np.load(asked.vectors), np.random.default_rng(1)
     print(f"{cpu()}, commit {commit()}\n\n| items before | later | kind | catalogues | alarms |")
     print("| ---: | ---: | --- | ---: | ---: |")
-    for size, num in SIZES.items():
+    for size, num in SIZES.items() if "as_before" in asked.kinds else ():
         _as_before(vectors_ND, size, max(1, int(num * asked.repeats)), generator)
-    for size in (300, 3000):
+    for size in (300, 3000) if "new_category" in asked.kinds else ():
         _new_category(vectors_ND, _categories(), size, generator)
     print(f"\n{process_time():.0f} CPU-seconds")
 

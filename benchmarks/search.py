@@ -37,7 +37,7 @@ SEARCHED: dict[str, dict[str, Any]] = {  # Any: what TOML holds
     "sasrec": {
         "max_epochs": 12,
         "search": {
-            "trials": 10,
+            "trials": 8,
             "learning_rate": {"low": 5e-4, "high": 1e-2, "log": True},
             "dropout": {"low": 0.0, "high": 0.6},
             "embedding_size": [32, 64, 96],

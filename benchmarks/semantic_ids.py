@@ -1,14 +1,14 @@
 """What semantic ids add to models, and what generating them (`tiger`) reaches, on Amazon Beauty and MovieLens small.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.semantic_ids features --vectors FILE.npy [--data movielens] [--epochs 16]
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.semantic_ids tiger --vectors FILE.npy [--window test]
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.semantic_ids tiger --vectors FILE.npy --models tiger --window test --epochs 12
 
-``features``: a model fitted on ids alone, with semantic ids as categories, with the items' own words (title and categories),
-and with both. ``tiger``: it, ``cooccurrence`` and ``sasrec``, all with what the fit took. Each user's last event is foretold: in
-the test window from all but the last, models fitted on all but the last two; the inner window is one event earlier, and settings
-are chosen there (of MovieLens only ratings from 3.5 up count). Ids are made of MiniLM's vectors of title and categories, three
-levels of at most 256 codes; vectors are read from ``--vectors`` (one row an item, in the order of the items' table), and encoded
-into that file where it is absent.
+``features``: models fitted on ids alone, with semantic ids as categories, with the items' own words (title and categories), and
+with both. ``tiger``: models with what the fit took, ``tiger`` with the vectors, others with ids alone. Each user's last event is
+foretold: in the test window from all but the last, models fitted on all but the last two; the inner window is one event earlier,
+and settings are chosen there (of MovieLens only ratings from 3.5 up count). Ids are made of MiniLM's vectors of title and
+categories, three levels of at most 256 codes; vectors are read from ``--vectors`` (one row an item, in the order of the items'
+table), and encoded into that file where it is absent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", choices=["beauty", "movielens"], default="beauty")
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--window", choices=list(NUM_LEFT), default="inner")
-    parser.add_argument("--model", default="sasrec")
+    parser.add_argument("--models", nargs="+", default=["sasrec"])
     parser.add_argument("--epochs", type=int, help="absent: found by the model, where it can")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     asked = parser.parse_args(arguments)
@@ -72,12 +72,13 @@ def _jobs(
     asked: argparse.Namespace, items: pd.DataFrame, seed: int, config: dict[str, Any]
 ) -> list[tuple[str, list[str], dict[str, Any]]]:  # Any: settings
     if asked.part == "tiger":
-        return [("cooccurrence", [], {}), ("sasrec", [], {}), ("tiger", [TEXT_VECTOR], config)]
+        columns = {"tiger": [TEXT_VECTOR]}
+        return [(name, columns.get(name, []), {} if name == "cooccurrence" else config) for name in asked.models]
     vectors = np.stack(items[TEXT_VECTOR].tolist())
     ids = SemanticIds.fit(vectors, SemanticIdsConfig(), seed=seed)
     print(f"seed {seed}: {json.dumps(ids.figures())}")
     items[SEMANTIC_ID] = ids.words(ids.encode(vectors))
-    return [(asked.model, columns, config) for columns in COLUMNS.values()]
+    return [(name, columns, config) for name in asked.models for columns in COLUMNS.values()]
 
 
 def _figures(
