@@ -1,6 +1,7 @@
 """What part of a nightly run is evaluation, on a made-up log: lists for the windows, metrics, intervals, checks and the gate.
 
     OMP_NUM_THREADS=1 python benchmarks/evaluation_share.py [--events 1000000] [--models popularity item_knn cooccurrence sasrec]
+        [--runs 2]
 
 A whole run without Prefect (``pipeline.whole``) from an empty home, and a second one after new events, which has a champion. CPU
 seconds (user and system). The log is that of ``benchmarks.logs``, over 120 days, with a catalogue of categories, prices and ages.
@@ -121,11 +122,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--models", nargs="*", default=["popularity", "item_knn", "cooccurrence", "sasrec"])
+    parser.add_argument("--runs", type=int, default=2, choices=(1, 2))
     given = parser.parse_args()
     print(f"{cpu()}, commit {commit()}, {given.events:,} events, models {', '.join(given.models)}\n")
     with tempfile.TemporaryDirectory() as folder:
         home = Home.open(Path(folder) / "home")
-        for title, share in (("First run", 0.99), ("Second run", 1.0)):
+        for title, share in (("First run", 0.99), ("Second run", 1.0))[: given.runs]:
             source = Path(folder) / title
             source.mkdir()
             write_source(source, given.events, share=share)

@@ -11,6 +11,7 @@ import pytest
 from bowerbird.data.interactions import Interactions
 from bowerbird.errors import RecipeError
 from bowerbird.evaluation.behaviour import Context, Finding, check, histories, lists, misses, reach, response
+from bowerbird.evaluation.behaviour import context as context_module
 from bowerbird.evaluation.behaviour.check import run_checks
 from bowerbird.evaluation.behaviour.context import ItemSpace
 from bowerbird.evaluation.behaviour.known import BUILT_IN, checks_for
@@ -391,3 +392,18 @@ def test_every_check_stands_in_the_reference_with_its_bound_and_what_follows():
         assert told[one.name] == [*bounds[0], one.severity], one.name
         assert len(bounds) == 1
     assert "bowerbird.evaluation.behaviour" in (REFERENCE / "behaviour.md").read_text(encoding="utf-8")
+
+
+def test_pairs_of_items_are_compared_by_the_users_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By bits and block by block, as sparse columns multiplied give it; an item without events (-1) is like none."""
+    rng = np.random.default_rng(2)
+    log = pd.DataFrame({"user_id": rng.integers(0, 130, 900), "item_id": rng.integers(0, 25, 900), "timestamp": range(900)})
+    data = Interactions.from_frame(log)
+    chosen = np.zeros((data.num_users, data.num_items))
+    chosen[data.users, data.items] = 1
+    cosines = (chosen.T @ chosen) / np.sqrt(np.outer(chosen.sum(axis=0), chosen.sum(axis=0)))
+    first, second = rng.integers(-1, 25, 400), rng.integers(0, 25, 400)
+    expected = np.where(first >= 0, cosines[first, second], 0)
+    for cells in (1, 1000, 1 << 24):
+        monkeypatch.setattr(context_module, "CELLS", cells)
+        assert ItemSpace(data).similarity(first, second) == pytest.approx(expected, rel=1e-15)

@@ -312,3 +312,14 @@ def test_wrong_ranks_are_refused(ranks, message):
 def test_k_below_one_is_refused():
     with pytest.raises(DataError, match="k is 0"):
         metrics.per_user_metrics(LISTS, frame_of_targets({"ann": "a"}), k=0)
+
+
+def test_a_match_with_its_own_hits_hits_the_same() -> None:
+    """So hits stand in for lists where parts of the targets are scored."""
+    rng = np.random.default_rng(4)
+    lists = pd.concat([pd.DataFrame({"user_id": u, "item_id": rng.permutation(30)[:6], "rank": range(1, 7)}) for u in range(40)])
+    targets = pd.DataFrame({"user_id": rng.integers(0, 45, 150), "item_id": rng.integers(0, 30, 150)})
+    found = matching.match(lists, targets, k=5)
+    again = matching.match(found.hits, targets, k=5)
+    assert len(found.hit_users) > 20 and len(found.hits) == len(found.hit_users)
+    pd.testing.assert_frame_equal(metrics.score_matches(again), metrics.score_matches(found), check_exact=True)

@@ -14,6 +14,8 @@ import pytest
 from bowerbird.errors import RecipeError
 from bowerbird.pipeline import prove
 from bowerbird.pipeline.approval import approve
+from bowerbird.pipeline.prepare import Plan, load_cut
+from bowerbird.pipeline.run import Run
 from bowerbird.pipeline.whole import run_all
 from bowerbird.store.home import Home
 from bowerbird.store.runs import read_json
@@ -96,6 +98,11 @@ def test_slices_of_a_first_run_stand_beside_the_best_rival_and_block_nothing(hom
     outcome = run_all(home, recipe, source)
     evaluation = evaluation_of(home, outcome)
 
+    manifest = read_json(home.runs / outcome["run_id"] / "manifest.json")
+    run = Run(run_id=outcome["run_id"], home_path=home.path, source=source, versions=manifest["versions"])
+    (window, *_) = Plan.model_validate(read_json(run.folder / "plan.json")).test
+    kept, read = prove.events_before(run, window.cut), load_cut(run, window.cut)[0]
+    assert kept.to_frame().equals(read.to_frame()), "what random keeps of the log is what the log says"
     assert len({one["other"] for one in evaluation["slices"]} & {"personal_frequency", "popularity_7d"}) == 1
     assert not any(one["blocks"] for one in evaluation["slices"])
     found = {(one["column"], one["value"]): one for one in evaluation["slices"]}
