@@ -117,7 +117,7 @@ def test_a_backtest_again_makes_only_what_is_missing(
 
     _, again = measure_all(moved, names=("random", *MODELS))
     assert made == {"fit": 0, "score_lists": 0}
-    assert [cell.scored.coverage for cell in again] == [cell.scored.coverage for cell in measured[2]]
+    assert [cell.scored.reach for cell in again] == [cell.scored.reach for cell in measured[2]]
     assert all(cell.scored.users.is_relative_to(moved.home_path) and cell.scored.users.exists() for cell in again)
 
     measure_all(moved, num_cut_offs=4)

@@ -167,7 +167,12 @@ def gini(lists: pd.DataFrame, num_items: int, *, k: int) -> float:
 
     sum over items in rising order of count of (2 i - N - 1) x_i / (N sum x), i from 1; items that no list has count 0.
     """
-    counts = np.sort(_first(lists, k).value_counts().to_numpy(np.float64))
+    return gini_of(_first(lists, k).value_counts().to_numpy(), num_items)
+
+
+def gini_of(counts: NDArray[np.integer[Any]], num_items: int) -> float:
+    """Return ``gini`` of how often each item is listed (Any: of whole numbers any size); items without a count have 0."""
+    counts = np.sort(counts[counts > 0])
     if not len(counts):
         return 0.0
     places = np.arange(num_items - len(counts) + 1, num_items + 1)

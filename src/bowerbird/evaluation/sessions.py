@@ -111,6 +111,11 @@ def next_item(
     return Interactions.from_frame(history), targets[kept_S].reset_index(drop=True)
 
 
+def owners_of(targets: pd.DataFrame) -> dict[Any, Any] | None:  # Any: ids are texts or numbers
+    """Return whose session each is that targets ask about; None where they ask about users."""
+    return dict(zip(targets[USER_ID], targets[OWNER], strict=True)) if OWNER in targets else None
+
+
 def by_owner(per_session: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
     """Average what the sessions of a user reached, so that one row is one independent user."""
     return per_session.groupby(owners(targets, per_session.index), sort=True).mean().rename_axis(USER_ID)

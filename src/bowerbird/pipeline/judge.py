@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import RANK
-from bowerbird.evaluation import calibration, gate, metrics, statistics
+from bowerbird.evaluation import calibration, gate, metrics, reach, statistics
 from bowerbird.evaluation.beyond import AGREEMENT, FIGURES
 from bowerbird.evaluation.decision import (
     RANDOM,
@@ -69,6 +69,8 @@ class Figures(BaseModel):
     """The gate's metric for fewer places of the same lists, as in ``ndcg@5``, and guarded metrics for places of their own."""
     beyond: dict[str, tuple[float, float, float]] = {}
     """What the lists are like, named as in ``evaluation.beyond.FIGURES``; what the catalogue does not tell is missing."""
+    reach: dict[str, tuple[float, float, float]] = {}
+    """``coverage`` and ``gini``, of all lists together."""
     coverage: float
     novelty: float
     gini: float
@@ -156,15 +158,17 @@ def _figures(scored: Sequence[Scored], users: pd.DataFrame, level: float) -> Fig
     bounds = mean_intervals(users, bounded=bounded, level=level)
     found = {name: (one.value, one.low, one.high) for name, one in bounds.items()}
     beyond = {name: found[name] for name in FIGURES if name in found}
+    together = reach.intervals([one.reach for one in scored], level=level)
     return Figures(
         label=scored[0].label,
         metrics={name: found[name] for name in metrics.METRICS},
         sides={side: found.get(side) for side in SIDES},
         shorter={name: bounds for name, bounds in found.items() if "@" in name},
         beyond=beyond,
-        coverage=sum(one.coverage for one in scored) / len(scored),
+        reach={name: (one.value, one.low, one.high) for name, one in together.items()},
+        coverage=sum(one.reach.whole.coverage for one in scored) / len(scored),
         novelty=beyond["novelty"][0] if "novelty" in beyond else 0.0,
-        gini=sum(one.gini for one in scored) / len(scored),
+        gini=sum(one.reach.whole.gini for one in scored) / len(scored),
     )
 
 

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict
 
 from bowerbird.columns import RANK, USER_ID
 from bowerbird.data.interactions import Interactions
-from bowerbird.evaluation import metrics
+from bowerbird.evaluation import metrics, reach
 from bowerbird.evaluation.beyond import list_figures, pasts
 from bowerbird.evaluation.calibration import fine_bins
 from bowerbird.evaluation.decision import RANDOM, LeakResult
 from bowerbird.evaluation.matching import match
-from bowerbird.evaluation.sessions import by_owner
+from bowerbird.evaluation.sessions import by_owner, owners_of
 from bowerbird.models import build_model, check_config, load_model
 from bowerbird.models.base import Model
 from bowerbird.pipeline.catalogue import read_catalogue
@@ -251,8 +251,8 @@ class Scored(BaseModel):
     users: Path
     hits: Path
     """What of the lists is a target: all that the gate's metric needs on parts of the targets, at a fraction of their length."""
-    coverage: float
-    gini: float
+    reach: reach.Lists
+    """What the lists reach together, and what is lost without each group of users."""
     probabilities: Path | None = None
     """Bins of foretold and observed positives, of a model that gives probabilities."""
     leaks: tuple[LeakResult, ...] = ()
@@ -316,8 +316,7 @@ def score_lists(
         label=label,
         window=window.name,
         **files,
-        coverage=metrics.coverage(lists, num_items, k=k),
-        gini=metrics.gini(lists, num_items, k=k),
+        reach=reach.measure(lists, num_items, k=k, owners=owners_of(targets)),
         leaks=leaks,
     )
 

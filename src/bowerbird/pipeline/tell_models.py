@@ -49,7 +49,8 @@ def _evaluation(title: str, evaluation: dict[str, Any], part: str, note: str) ->
             name: report.Metric(name=name, value=value, low=low, high=high)
             for name, (value, low, high) in one.get("beyond", {}).items()
         }
-        lone = [report.Metric(name=name, k=int(k), value=one[name]) for name in ("coverage", "novelty", "gini")]
+        reach = {name: (one[name], None, None) for name in ("coverage", "novelty", "gini")} | one.get("reach", {})
+        lone = [report.Metric(name=name, k=int(k), value=v, low=lo, high=hi) for name, (v, lo, hi) in reach.items()]
         shown += [metric for metric in lone if metric.name not in beyond]
         sides = {
             side: report.Metric(name=primary, k=int(k), value=bounds[0], low=bounds[1], high=bounds[2]) if bounds else None
