@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ from bowerbird.warehouse.connection import connect
 from tests.conftest import NUM_ITEMS, shop_recipe, write_log
 
 DAY = 86_400_000_000
-FROM_EVENTS = ["average_popularity", "novelty", "serendipity"]
+FROM_EVENTS = [name for name in FIGURES if name in ("average_popularity", "novelty", "serendipity", "age_days")]
 
 
 def evaluation(home, outcome):
@@ -26,6 +28,33 @@ def evaluation(home, outcome):
 
 def test_every_figure_is_explained_on_the_page():
     assert {*FIGURES, *ACCURACY} <= set(METRICS)
+
+
+def test_an_item_came_when_it_was_created_else_when_it_was_first_available_or_first_had_an_event():
+    events = [
+        ("ann", "created", 10),
+        ("ann", "available", 10),
+        ("ann", "earlier", 10),
+        ("ben", "plain", 11),
+        ("ann", "plain", 10),
+    ]
+    frame = pd.DataFrame(events, columns=["user_id", "item_id", "day"])
+    frame = frame.assign(timestamp=pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(frame.pop("day"), unit="D"))
+    data = Interactions.from_frame(frame).with_items(["never"])
+    with connect() as con:
+        con.execute("""
+            create table items as select * from (values
+                ('created', timestamptz '2026-01-09 00:00:00+00', timestamptz '2026-01-02 00:00:00+00'),
+                ('available', null, timestamptz '2026-01-06 00:00:00+00'),
+                ('earlier', null, timestamptz '2026-01-20 00:00:00+00')
+            ) as rows (item_id, created_at, available_from)
+        """)
+        con.execute("alter table items add column price double; alter table items add column categories varchar[]")
+        at = int(pd.Timestamp("2026-01-13", tz="UTC").timestamp() * 1e6)
+        found = read_catalogue(con, data, at=at, texts=Path("none"))
+    ages = dict(zip(data.item_ids, found.ages_N, strict=True))
+    assert np.isnan(ages.pop("never"))
+    assert ages == {"created": 4, "available": 7, "earlier": 2, "plain": 2}
 
 
 def test_a_catalogue_of_titles_tells_what_events_tell(home, source):
@@ -67,6 +96,7 @@ def test_the_catalogue_lies_in_the_order_of_the_codes_and_knows_what_it_does_not
             "item_id": ["c", "a", "stranger"],
             "price": [3.0, None, 7.0],
             "created_at": pd.to_datetime(["1970-01-03", "1970-02-01", None], utc=True),
+            "available_from": pd.to_datetime([None, None, None], utc=True),
             "categories": [["x", "y", "x"], None, ["z"]],
         }
     )
@@ -75,7 +105,7 @@ def test_the_catalogue_lies_in_the_order_of_the_codes_and_knows_what_it_does_not
         con.register("items", items)
         found = read_catalogue(con, data, at=5 * DAY, texts=tmp_path / "none.parquet")
     np.testing.assert_array_equal(found.prices_N, [np.nan, np.nan, 3])
-    np.testing.assert_array_equal(found.ages_N, [0, np.nan, 3])  # a is yet to come
+    np.testing.assert_array_equal(found.ages_N, [0, 5, 3])  # a is yet to come, b has no more than an event
     assert found.categories_NG.toarray().tolist() == [[0, 0], [0, 0], [1, 1]]
 
 
@@ -83,9 +113,10 @@ def test_vectors_of_texts_stand_in_where_no_item_has_a_category(tmp_path):
     texts = pd.DataFrame({"item_id": ["b", "stranger", "a"], "text_vector": [[0.0, 1.0], [5.0, 5.0], None]})
     texts.to_parquet(tmp_path / "texts.parquet")
     data = Interactions.from_frame(pd.DataFrame({"user_id": 1, "item_id": ["a", "b"], "timestamp": 0}))
-    empty = "select 'a' as item_id, null::double as price, null::timestamptz as created_at, null::varchar[] as categories"
+    empty = "select 'a' as item_id, null::double as price, null::varchar[] as categories"
+    empty += ", null::timestamptz as created_at, null::timestamptz as available_from"
     with connect() as con:
         con.execute(f"create view items as {empty}")
         found = read_catalogue(con, data, at=0, texts=tmp_path / "texts.parquet")
-    assert found.categories_NG is None and found.ages_N is None and found.prices_N is None
+    assert found.categories_NG is None and found.ages_N.tolist() == [0, 0] and found.prices_N is None
     assert found.vectors_ND.tolist() == [[0, 0], [0, 1]]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from bowerbird.columns import CATEGORIES, CREATED_AT, ITEM_ID, PRICE, RANK, TEXT_VECTOR, USER_ID
+from bowerbird.columns import AVAILABLE_FROM, CATEGORIES, CREATED_AT, ITEM_ID, PRICE, RANK, TEXT_VECTOR, USER_ID
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions, to_microseconds
 from bowerbird.evaluation.beyond import Catalogue
 from bowerbird.pipeline.prepare import reading
@@ -28,11 +28,11 @@ def read_catalogue(con: duckdb.DuckDBPyConnection, data: Interactions, *, at: in
     Items are alike by their categories; where no item has one, by the vectors in the file ``texts``, if a run has made it.
     """
     items = con.table("items")
-    facts = items.project(f"{ITEM_ID}, {PRICE}, {CREATED_AT}").df().set_index(ITEM_ID).reindex(data.item_index)
+    facts = items.project(f"{ITEM_ID}, {PRICE}, {CREATED_AT}, {AVAILABLE_FROM}").df().set_index(ITEM_ID).reindex(data.item_index)
     categories_NG = _one_hot(items.project(f"{ITEM_ID}, unnest({CATEGORIES}) as category").df().dropna(), data)
     return Catalogue(
         data.item_weights(),
-        ages_N=_ages(facts[CREATED_AT], at),
+        ages_N=_ages(facts, data, at),
         prices_N=facts[PRICE].to_numpy(np.float64) if facts[PRICE].notna().any() else None,
         categories_NG=categories_NG,
         vectors_ND=_text_vectors(texts, data) if categories_NG is None else None,
@@ -50,12 +50,19 @@ def _one_hot(pairs: pd.DataFrame, data: Interactions) -> csr_array | None:
     return marks_NG
 
 
-def _ages(created: pd.Series[pd.Timestamp], at: int) -> NDArray[np.float64] | None:
-    """Return days since items came, 0 for those to come; [N], NaN where unknown, None where all are."""
-    is_known = created.notna().to_numpy()
-    ages_N = np.full(len(created), np.nan)
-    ages_N[is_known] = np.maximum(at - to_microseconds(created[is_known]), 0) / MICROSECONDS_A_DAY
-    return ages_N if is_known.any() else None
+def _ages(facts: pd.DataFrame, data: Interactions, at: int) -> NDArray[np.float64] | None:
+    """Return days since items came, 0 for those to come; [N], NaN where unknown, None where all are.
+
+    An item came when it was created; where that is not told, when it was first available or first had an event.
+    """
+    came_N = np.full(data.num_items, np.inf)
+    np.minimum.at(came_N, data.items, data.timestamps)
+    for column, decides in ((AVAILABLE_FROM, False), (CREATED_AT, True)):
+        is_told = facts[column].notna().to_numpy()
+        told = to_microseconds(facts[column][is_told])
+        came_N[is_told] = told if decides else np.minimum(came_N[is_told], told)
+    ages_N = np.where(np.isfinite(came_N), np.maximum(at - came_N, 0) / MICROSECONDS_A_DAY, np.nan)
+    return ages_N if np.isfinite(ages_N).any() else None
 
 
 def _text_vectors(path: Path, data: Interactions) -> NDArray[np.float64] | None:
