@@ -88,9 +88,10 @@ def shown_by_the_nominee(run: Run, feedback: pd.DataFrame) -> tuple[np.ndarray, 
     return np.asarray(clicks, np.float64), np.asarray(is_shown, np.float64)
 
 
-def test_clicks_on_what_was_shown_by_chance_judge_the_nominees_lists(home: Home, source: Path) -> None:
+@pytest.mark.parametrize("split", [{}, {"kind": "session_next_item", "session_gap": "48h"}], ids=["by time", "by sessions"])
+def test_clicks_on_what_was_shown_by_chance_judge_the_nominees_lists(home: Home, source: Path, split: dict[str, str]) -> None:
     feedback = write_feedback(source)
-    run, result, rule = ran(home, recipe(), source)
+    run, result, rule = ran(home, recipe(split={"horizon": "5d"} | split), source)
 
     clicks, is_shown = shown_by_the_nominee(run, feedback)
     assert result.applicable and result.num_impressions == len(clicks) > 400

@@ -28,7 +28,7 @@ from bowerbird.pipeline.run import Run
 
 def measure_off_policy(run: Run, plan: Plan, nominee: prove.Nominee) -> OffPolicyResult:
     """Estimate what the nominee's lists would have earned in the test windows; not applicable where no exploration was logged."""
-    windows = plan.test if plan.kind == "global_time" else plan.beside
+    windows = plan.beside if plan.kind == "leave_last_out" else plan.test  # who asks about sessions lists for users here, too
     if not windows:
         return OffPolicyResult(applicable=False, reason="leave-last-out has no window by time")
     run.home.cache.mkdir(parents=True, exist_ok=True)
