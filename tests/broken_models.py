@@ -81,10 +81,14 @@ class Leaking(Cooccurrence):
 
 
 class Unkind(Model):
-    """Gives users with few events what nobody wants: somebody has sorted by popularity the wrong way round."""
+    """Gives users with few events or none what nobody wants: somebody has sorted by popularity the wrong way round."""
 
     few: ClassVar[int] = 0
     _best = Model._best
+
+    def _accept(self, data: Interactions) -> None:
+        super()._accept(data)
+        self._popularity = self._popularity.max() - self._popularity
 
     def _score(self, histories: Histories, at: int) -> Scores:
         scores_BN = np.array(super()._score(histories, at))
