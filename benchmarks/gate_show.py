@@ -73,12 +73,6 @@ class Shown:
         """The rules that it failed, in the order in which they decide."""
         return [rule.name for rule in self.decision.rules if rule.passed is False] if self.decision else ["leak"]
 
-    @property
-    def noticed(self) -> list[str]:
-        """The behavioural checks that failed and only tell."""
-        checks = self.evaluation.get("behaviour", ())
-        return [one["name"] for one in checks if one["passed"] is False and one["severity"] == "show"]
-
 
 class Show:
     """One log, ingested and cut; models are put up one after another."""
@@ -153,11 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _print(name: str, show: Show) -> None:
     print(f"\n## {name}: {show.log.champion} is in production\n", flush=True)
-    print("| model | decision | rules that failed | checks that only tell | what was said |\n| --- | --- | --- | --- | --- |")
+    print("| model | decision | rules that failed | what was said |\n| --- | --- | --- | --- |")
     for one in show.cases():
         outcome = one.decision.outcome if one.decision else "the run ends"
         print(
-            f"| {one.case} | {outcome} | {', '.join(one.failed) or 'none'} | {', '.join(one.noticed) or 'none'} | {one.said} |",
+            f"| {one.case} | {outcome} | {', '.join(one.failed) or 'none'} | {one.said} |",
             flush=True,
         )
 

@@ -16,7 +16,7 @@ from bowerbird.evaluation.behaviour.check import run_checks
 from bowerbird.evaluation.behaviour.context import ItemSpace
 from bowerbird.evaluation.behaviour.known import BUILT_IN, checks_for
 from bowerbird.models import build_model
-from bowerbird.models.cooccurrence import Cooccurrence, CooccurrenceConfig
+from bowerbird.models.cooccurrence import Cooccurrence
 from bowerbird.recipe_gate import Behaviour
 from tests.broken_models import Crashing, HiddenTenth, OnlyPopular, Shuffled, Tenth, Wavering, fitted
 from tests.docs.pages import REFERENCE, rows, sections
@@ -268,21 +268,6 @@ def test_a_model_without_an_answer_for_strangers_is_found():
     sound = context(fitted(Cooccurrence, LOG))
     silent = replace(sound, recommend=lambda users, history=None: sound.lists[:0])
     assert not histories.empty_history.function(silent).passed
-
-
-@pytest.mark.parametrize("kind", [Cooccurrence, HiddenTenth])
-def test_a_model_that_reads_a_tenth_of_the_log_knows_few_of_its_common_pairs(kind):
-    """Nine of ten steps go to the next item, so each of 60 has one that mostly follows it; every tenth event is ten steps on."""
-    long_walks = log(walk(num_events=40)[0])
-    model = fitted(kind, long_walks, CooccurrenceConfig(knn_weight=0))
-    found = response.common_pairs.function(context(model, data=long_walks))
-    assert found.passed is (kind is Cooccurrence) and (found.value > 0.5 if found.passed else found.value < 0.1)
-    assert found.found.startswith("of the 60 most common pairs in the log, ")
-
-
-def test_common_pairs_are_not_asked_of_models_that_give_all_the_same_or_a_users_own():
-    for name in ("popularity", "personal_frequency"):
-        assert response.common_pairs.function(context(build_model(name, seed=1).fit(LOG))).passed is None
 
 
 # ---- how checks are run

@@ -43,7 +43,7 @@ def test_a_broken_set_is_not_published_and_its_contract_says_why(
     outcome = whole.run_all(home, shop_recipe(models=[{"name": "cooccurrence"}]), source)
 
     assert outcome["outcome"] == "rejected"
-    said = "cooccurrence is rejected: its lists break their contract: the items of a list differ: 1 failures, such as user 'u"
+    said = "cooccurrence is rejected: its lists break their contract: the items of a list differ: 1 failure, such as user 'u"
     assert outcome["sentence"].startswith(said), outcome["sentence"]
     assert verdicts == [False]
     assert history(home) == []

@@ -135,7 +135,7 @@ class Interactions:
         """The newest event's time in microseconds; 0 where there is no event."""
         return int(self.timestamps.max()) if len(self) else 0
 
-    def select(self, mask: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Interactions:
+    def select(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Interactions:
         """Keep the events for which ``mask`` (bool [E]) holds, or those at some places, in that order; codes stay."""
         return Interactions(
             self.user_ids,

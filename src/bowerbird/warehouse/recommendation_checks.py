@@ -92,7 +92,7 @@ def _describe_rules(con: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 def broken_in_words(checks: Sequence[Check]) -> str:
     """Name each check that has failures, and a user; empty where the set is sound."""
     return "; ".join(
-        f"{check['name']}: {check['failures']:,} failures, such as user {check['example']!r}"
+        f"{check['name']}: {check['failures']:,} failure{'s' * (check['failures'] > 1)}, such as user {check['example']!r}"
         for check in checks
         if check["failures"]
     )

@@ -1,22 +1,17 @@
-"""How do lists respond to a made-up history: a last item that is hardly another, one of two complements, one of a common pair?"""
+"""How do lists respond to a changed history: to a last item that is hardly another, and to one of two complements?"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from bowerbird.columns import ITEM_ID, RANK, SOURCE, USER_ID
-from bowerbird.data.interactions import Ids
+from bowerbird.columns import ITEM_ID, RANK, USER_ID
 from bowerbird.evaluation import metrics
 from bowerbird.evaluation.behaviour.check import Finding, check
 from bowerbird.evaluation.behaviour.context import Context, strangers, with_items
-from bowerbird.models.base import FALLBACK
 
 NUM_PERTURBED, NUM_PAIRS = 200, 100
 MIN_USERS = 20
-MAX_EVENTS = 1_000_000
-"""Common pairs are counted in so many events, the first users': enough for pairs that are common."""
-MIN_TOGETHER = 4
 
 
 @check()
@@ -40,28 +35,6 @@ def perturbation(context: Context, *, min_overlap: float = 0.1) -> Finding:
 
 
 @check(severity="show")
-def common_pairs(context: Context, *, min_found: float = 0.3) -> Finding:
-    """What often follows an item in the log is listed after it; a model that has read little of the log does not know it.
-
-    of the 100 pairs A, B of neighbouring events with the highest n(A, B) / sqrt(n(A) n(B)), n(A, B) at least 4, the share where
-    B is listed after A alone. Not judged where the lists hold little of the model's own beside A. A model that looks at
-    descriptions may be sound and find few.
-    """
-    asked = f"of the most common pairs in the log, at least {min_found:.0%} are found: the second is listed after the first"
-    first, second = _common_pairs(context)
-    if not context.model.is_personal or len(first) < MIN_USERS:
-        return Finding(asked, "the log holds too few common pairs, or the model gives everybody the same on purpose", None)
-    who = strangers(len(first))
-    after = context.lists_after(who, first)
-    own = after[(after[SOURCE] != FALLBACK) & (after[ITEM_ID] != after[USER_ID].map(dict(zip(who, first, strict=True))))]
-    if len(own) < len(first):
-        return Finding(asked, "after one item, the lists hold little of the model's own", None)
-    share = float((own[ITEM_ID] == own[USER_ID].map(dict(zip(who, second, strict=True)))).sum() / len(first))
-    found = f"of the {len(first)} most common pairs in the log, {share:.1%} are found: the second is listed after the first"
-    return Finding(asked, found, share >= min_found, share)
-
-
-@check(severity="show")
 def complement_asymmetry(context: Context, *, max_returned: float | None = None) -> Finding:
     """Who buys a printer is shown ink; who buys ink needs no printer.
 
@@ -81,15 +54,3 @@ def complement_asymmetry(context: Context, *, max_returned: float | None = None)
     share = float((back[ITEM_ID] == back[USER_ID].map(bought)).groupby(back[USER_ID]).any().mean())
     found = f"of {len(first)} pairs where B is recommended first after A, {share:.1%} have A among what is recommended after B"
     return Finding(asked, found, None if max_returned is None else share <= max_returned, share)
-
-
-def _common_pairs(context: Context) -> tuple[Ids, Ids]:
-    """Return the items that most often stand beside each other in a history, for their frequency, the first of each before."""
-    log = context.histories.evidence().select(slice(MAX_EVENTS))
-    items, counts = log.items.astype(np.int64), np.bincount(log.items, minlength=log.num_items)
-    is_pair = (log.users[1:] == log.users[:-1]) & (items[1:] != items[:-1]) & np.isin(log.item_ids, context.allowed)[items[1:]]
-    cells, together = np.unique(items[:-1][is_pair] * log.num_items + items[1:][is_pair], return_counts=True)
-    cells, together = cells[together >= MIN_TOGETHER], together[together >= MIN_TOGETHER]
-    first, second = np.divmod(cells, max(log.num_items, 1))
-    best = np.argsort(-together / np.sqrt(counts[first] * counts[second]), kind="stable")[:NUM_PAIRS]
-    return log.item_ids[first[best]], log.item_ids[second[best]]
