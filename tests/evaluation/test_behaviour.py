@@ -199,6 +199,13 @@ def test_items_are_alike_by_the_users_who_chose_both():
     assert space.nearest(np.array([0, 1, 2])).tolist() == [1, 0, 0], "of equals the lower code"
 
 
+def test_an_item_that_nobody_chose_is_like_no_other():
+    """Seen without evidence: nobody shares a user with it, and 0 / 0 is no similarity."""
+    frame = {"user_id": ["u", "u"], "item_id": ["a", "b"], "timestamp": [1, 2], "weight": [1.0, 0.0]}
+    space = ItemSpace(Interactions.from_frame(pd.DataFrame(frame)))
+    assert space.similarity(np.array([0, 1]), np.array([1, 1])).tolist() == [0, 0]
+
+
 def test_reach_by_hand(small):
     assert reach.coverage.function(small).value == 1.0, "3 items of 3, with 4 places"
     assert reach.coverage.function(replace(small, allowed=np.array(list("abcdefgh")))).value == 0.75, "3 items in 4 places"

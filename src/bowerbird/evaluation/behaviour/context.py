@@ -152,7 +152,7 @@ class ItemSpace:
         self._x_UN = csc_array((1 / np.sqrt(self.num_users_N[items]), (users, items)), shape=shape)
 
     def similarity(self, first_P: Codes, second_P: Codes) -> NDArray[np.float64]:
-        """Compare pairs of items; 0 where one of them has no event; [P]."""
+        """Compare pairs of items; 0 where one of them has no event with evidence; [P]."""
         found = np.zeros(len(first_P))
         known = np.flatnonzero((first_P >= 0) & (second_P >= 0))
         size = max(1, CELLS // max(self._x_UN.shape[0], 1))
@@ -162,7 +162,8 @@ class ItemSpace:
             words_IW = self._bits(items)
             first, second = np.split(places, 2)
             common = np.bitwise_count(words_IW[first] & words_IW[second]).sum(axis=1, dtype=np.int64)
-            found[block] = common / np.sqrt(self.num_users_N[first_P[block]] * self.num_users_N[second_P[block]])
+            num_users = self.num_users_N[first_P[block]] * self.num_users_N[second_P[block]]
+            found[block] = common / np.sqrt(np.maximum(num_users, 1))  # an item may have events of weight 0 alone
         return found
 
     def _bits(self, items_I: Codes) -> NDArray[np.uint64]:
