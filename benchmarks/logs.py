@@ -53,6 +53,26 @@ def made_up(num_events: int, num_users: int, num_items: int, *, seed: int = 0) -
     return pd.DataFrame({"user": users, "item": items, "timestamp": np.arange(num_events)})
 
 
+def walks(num_users: int, num_items: int, mean_length: int, *, seed: int = 0) -> pd.DataFrame:
+    """Make a log whose order says something: half of the steps go to one of eight successors of the item, the first oftenest.
+
+    The other half is popular with the user's one taste of ``GROUPS``. Lengths are skewed; a successor may come from any taste.
+    """
+    rng = np.random.default_rng(seed)
+    lengths_U = np.ceil(mean_length / np.exp(0.5) * np.exp(rng.normal(0, 1, num_users))).astype(int).clip(3, 10 * mean_length)
+    liked_GN = np.exp(rng.normal(0, 1, num_items)) * np.exp(rng.normal(0, 1.5, (GROUPS, num_items)))
+    ends_GN = (np.cumsum(liked_GN, axis=1) / liked_GN.sum(axis=1, keepdims=True) + np.arange(GROUPS)[:, None]).ravel()
+    next_N8 = rng.integers(0, num_items, (num_items, 8))
+    tastes_U, here_U, parts = rng.integers(0, GROUPS, num_users), np.zeros(num_users, int), []
+    for step in range(lengths_U.max()):
+        users = np.flatnonzero(lengths_U > step)
+        drawn = np.searchsorted(ends_GN, tastes_U[users] + rng.random(len(users))) % num_items
+        followed = next_N8[here_U[users], rng.geometric(0.4, len(users)).clip(max=8) - 1]
+        here_U[users] = np.where((rng.random(len(users)) < 0.5) & (step > 0), followed, drawn)
+        parts.append(pd.DataFrame({"user": users, "item": here_U[users], "timestamp": step}))
+    return pd.concat(parts, ignore_index=True)
+
+
 LOGS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "MovieLens small": movielens,
     "Amazon Beauty": beauty,

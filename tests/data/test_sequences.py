@@ -77,3 +77,16 @@ def test_times_and_event_types_stay_with_their_events() -> None:
     assert part.items.tolist() == [3, 4, 1]
     assert part.timestamps.tolist() == [30, 40, 10]
     assert part.events.tolist() == [300, 400, 100]
+
+
+def test_news_alone_are_targets_of_the_sequences_that_have_some_and_a_first_event_is_none() -> None:
+    """The second user has no news, the third nothing but one event, which foretells nothing."""
+    three = Sequences(np.arange(6), np.array([0, 3, 5, 6]), np.array([1, 8, 9, 1, 2, 9]))
+    news = three.targeting(8)
+    assert news.items.tolist() == [0, 1, 2]
+    assert news.are_targets is not None
+    assert news.are_targets.tolist() == [False, True, True]
+    both = Sequences.joined([three, news])
+    assert (both.items.tolist(), both.indptr.tolist()) == ([0, 1, 2, 3, 4, 5, 0, 1, 2], [0, 3, 5, 6, 9])
+    assert both.are_targets is not None
+    assert both.are_targets.tolist() == [True] * 6 + [False, True, True]

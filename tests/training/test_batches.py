@@ -80,3 +80,12 @@ def test_a_request_tells_its_own_time_after_the_last_event() -> None:
     assert context.asked is not None
     assert context.asked[0].tolist() == [10, 20, 99]
     assert context.asked[1, :2].tolist() == [40, 77]
+
+
+def test_events_that_are_no_targets_are_read_but_not_learned_from() -> None:
+    sequences = numbered(4, 3)
+    are_targets = np.array([True, False, True, False, True, True, False])
+    one = Sequences(sequences.items, sequences.indptr, are_targets=are_targets)
+    (batch,) = epoch_batches(one, max_length=8, batch_tokens=32)
+    assert batch.tokens[:, 1:].flatten()[batch.places].tolist() == [2, 5]
+    assert batch.context.lengths.tolist() == [3, 2]

@@ -148,3 +148,9 @@ def test_a_frozen_plateau_gives_the_losses_of_the_one_that_was_found() -> None:
     assert losses == again
     assert losses[:3] == others[:3]
     assert losses[3] != others[3]
+
+
+def test_an_average_soon_forgets_weights_that_were_drawn_and_keeps_those_that_were_trained() -> None:
+    plan = Plan(num_epochs=1, steps_an_epoch=10, learning_rate=0.1, average_decay=0.9)
+    assert [plan.average_decay_at(step) for step in (1, 8, 1000)] == pytest.approx([2 / 11, 0.5, 0.9])
+    assert replace(plan, forgets_beginning=False).average_decay_at(1) == 0.9

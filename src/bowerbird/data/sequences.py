@@ -27,12 +27,15 @@ class Sequences:
         Microseconds since 1970, where they are known.
     events : int64 [E]
         Codes of event types, where they are known.
+    are_targets : bool [E]
+        Which events are learned from, as far as they have one before them; None: all.
     """
 
     items: NDArray[np.int64]
     indptr: NDArray[np.int64]
     timestamps: NDArray[np.int64] | None = None
     events: NDArray[np.int64] | None = None
+    are_targets: NDArray[np.bool_] | None = None
 
     @classmethod
     def from_interactions(cls, data: Interactions) -> Sequences:
@@ -74,10 +77,35 @@ class Sequences:
         from_end = np.repeat(self.indptr[1:], self.lengths) - np.arange(len(self.items))
         return self.where(from_end <= length)
 
+    def targeting(self, since: int) -> Sequences:
+        """Keep the sequences with targets at a time or later, and take these alone for targets."""
+        assert self.timestamps is not None
+        has_past = np.ones(len(self.items), bool)
+        has_past[self.indptr[:-1][self.lengths > 0]] = False
+        are_targets = has_past & (self.timestamps >= since)
+        counts = np.diff(np.concatenate([[0], np.cumsum(are_targets)])[self.indptr])
+        return replace(self, are_targets=are_targets).select(np.flatnonzero(counts))
+
+    @classmethod
+    def joined(cls, parts: list[Sequences]) -> Sequences:
+        """Lay parts side by side, all with times, and all or none with event types."""
+        timestamps = [part.timestamps for part in parts if part.timestamps is not None]
+        events = [part.events for part in parts if part.events is not None]
+        masks = [np.ones(len(part.items), bool) if part.are_targets is None else part.are_targets for part in parts]
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))])
+        return cls(
+            np.concatenate([part.items for part in parts]),
+            indptr,
+            np.concatenate(timestamps) if timestamps else None,
+            np.concatenate(events) if events else None,
+            np.concatenate(masks),
+        )
+
     def _take(self, places: NDArray[np.int64] | NDArray[np.bool_], indptr: NDArray[np.int64]) -> Sequences:
         timestamps = None if self.timestamps is None else self.timestamps[places]
         events = None if self.events is None else self.events[places]
-        return replace(self, items=self.items[places], indptr=indptr, timestamps=timestamps, events=events)
+        are_targets = None if self.are_targets is None else self.are_targets[places]
+        return Sequences(self.items[places], indptr, timestamps, events, are_targets)
 
 
 @dataclass(frozen=True, eq=False)

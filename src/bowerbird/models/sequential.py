@@ -14,6 +14,7 @@ import json
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, cast
 
@@ -45,7 +46,9 @@ from bowerbird.training.workers import Workers
 
 NUM_VALIDATIONS = 40
 UPDATE_CHECKPOINT = "update.safetensors"
-UPDATE_SHARE, UPDATE_RATE = 0.05, 0.3  # of the targets of a full training, and of its learning rate
+UPDATE_SHARE, UPDATE_RATE = 0.12, 1.0  # of the targets of a full training without its search, and of its learning rate
+UPDATE_PASSES, UPDATE_COPIES = 2, 10  # over what an update is trained on, and how often a pass reads the news
+UPDATE_MOVE = 0.55  # of the way from the weights there were, which the average goes at least
 
 logger = logging.getLogger(__name__)
 BatchLoss = Callable[[SequenceNetwork, Batch], tuple[Tensor, int]]
@@ -134,36 +137,41 @@ class SequentialModel(Model):
         self._trained = network.float().double()  # as it will be saved
 
     def update(self, new: Interactions, *, items: pd.DataFrame | None = None, users: pd.DataFrame | None = None) -> Self:
-        """Go on from the weights there are, on the users of the new events and as many others as the budget allows.
+        """Go on from the weights there are, on the news, many times over, and as many users beside as the budget allows.
 
-        New items get vectors of their own. It trains on at most a twentieth of the targets of a full training.
+        New items get vectors of their own. It trains on about an eighth of the targets of a full training without its search.
+        What is kept is an average that begins with the weights there were: so much of the news is learned without forgetting.
         """
         if self._trained is None:
             return self.fit(self.data.concat(new), items=items, users=users)
-        known, trained = self.data.item_ids[self._vocabulary], self._trained
+        known, trained, before = self.data.item_ids[self._vocabulary], self._trained, self.data.last_timestamp
         self._accept(self.data.concat(new))
         kept = self.data.item_index.get_indexer(pd.Index(known))
         self._vocabulary = np.union1d(self.data.evidence().items, kept).astype(np.int64)
         sequences = self._sequences(Histories.of_all(self.data))
         places = np.searchsorted(self._vocabulary, kept)
-        is_new_U = self.data.user_index.isin(new.user_ids)
-        network, _ = self._train(
-            self._rehearsal(sequences, is_new_U), self._settings, 1, start=(trained, torch.from_numpy(places))
-        )
+        rehearsal = self._rehearsal(sequences, self.data.user_index.isin(new.user_ids), before)
+        network, _ = self._train(rehearsal, self._settings, UPDATE_PASSES, start=(trained, torch.from_numpy(places)))
         self._trained = _for_inference(network)
         if self.checkpoints is not None:  # it is done, and the next update is another training
             (self.checkpoints / UPDATE_CHECKPOINT).unlink(missing_ok=True)
         return self
 
-    def _rehearsal(self, sequences: Sequences, is_new_U: NDArray[np.bool_]) -> Sequences:
-        """Choose what an update is trained on: the latest events of users with news, and of others drawn at random."""
+    def _rehearsal(self, sequences: Sequences, is_new_U: NDArray[np.bool_], before: int) -> Sequences:
+        """Choose what a pass of an update reads: users with news, copies in which news alone are targets, and others at random.
+
+        ``before`` is when the newest event came that was known. Copies take at most half of the budget.
+        """
         tails = sequences.tail((self._settings.max_length or 1) + 1)
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(len(tails), generator=generator).numpy()
         order = order[np.argsort(~is_new_U[order], kind="stable")]
-        budget = UPDATE_SHARE * sequences.num_targets * (self._settings.num_epochs or 1)
-        targets = np.cumsum(np.maximum(tails.lengths[order] - 1, 0))
-        return tails.select(order[: np.searchsorted(targets, budget) + 1])
+        sizes = np.maximum(tails.lengths - 1, 0)
+        news = tails.select(np.flatnonzero(is_new_U)).targeting(before + 1)
+        budget = UPDATE_SHARE * sequences.num_targets * (self._settings.num_epochs or 1) / UPDATE_PASSES
+        num_copies = min(UPDATE_COPIES, int(budget / 2 / max(news.num_targets, 1)))
+        rest = np.searchsorted(np.cumsum(sizes[order]), budget - num_copies * news.num_targets)
+        return Sequences.joined([tails.select(order[: rest + 1]), *[news] * num_copies])
 
     def _sequences(self, histories: Histories) -> Sequences:
         """Turn histories into what the network reads: places in the vocabulary, and codes of the event types that it knows."""
@@ -195,17 +203,23 @@ class SequentialModel(Model):
         return best, tuple(self._plan(rest, settings, max_epochs).drops(validations[: best - 1]))
 
     def _plan(self, sequences: Sequences, settings: SequentialConfig, num_epochs: int, *, is_update: bool = False) -> Plan:
-        """Plan a training; an update's rate is lower and falls to 0, so that one pass ends near the weights that were there."""
-        return Plan(
+        """Plan a training; an update's rate stays and its average is slow, so that it leaves the weights there were by little."""
+        steps_an_epoch = num_batches(cut_windows(sequences, settings.max_length or 1), settings.batch_tokens or 1)
+        plan = Plan(
             num_epochs=num_epochs,
-            steps_an_epoch=num_batches(cut_windows(sequences, settings.max_length or 1), settings.batch_tokens or 1),
-            learning_rate=settings.learning_rate * (UPDATE_RATE if is_update else 1),
-            schedule="linear" if is_update else settings.schedule,
+            steps_an_epoch=steps_an_epoch,
+            learning_rate=settings.learning_rate,
+            schedule=settings.schedule,
             drop_epochs=settings.drop_epochs,
             weight_decay=settings.weight_decay,
             patience=settings.patience,
             validate_every=max(1, num_epochs // NUM_VALIDATIONS),
         )
+        if not is_update:
+            return plan
+        decay = min(plan.average_decay, (1 - UPDATE_MOVE) ** (1 / max(num_epochs * steps_an_epoch, 1)))
+        rate = UPDATE_RATE * plan.learning_rate
+        return replace(plan, learning_rate=rate, schedule="constant", average_decay=decay, forgets_beginning=False)
 
     def _train(
         self,

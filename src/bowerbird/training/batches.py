@@ -147,7 +147,8 @@ def _batch(sequences: Sequences, windows: Windows, chosen: NDArray[np.int64]) ->
         None if timestamps is None else timestamps[:, 1:],
     )
     tokens = torch.from_numpy(np.where(is_real, sequences.items[places], 0))
-    return Batch(tokens, torch.from_numpy(np.flatnonzero(is_real[:, 1:])), context)
+    is_target = is_real if sequences.are_targets is None else is_real & sequences.are_targets[places]
+    return Batch(tokens, torch.from_numpy(np.flatnonzero(is_target[:, 1:])), context)
 
 
 def _places(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -97,7 +97,7 @@ def train(
                 group["lr"] = plan.learning_rate_at(done.step) * drop
             optimizer.step()
             if done.step <= SOON or done.step % AVERAGE_EVERY == 0:
-                _move_average(average, network, plan.average_decay, done.step)
+                _move_average(average, network, plan.average_decay_at(done.step), done.step)
             done.sum_loss += value * num
             done.num_targets += num
             if checkpoint is not None and workers.rank == 0 and checkpoint.is_due:
@@ -148,7 +148,7 @@ def _require_finite(value: float, step: int, epoch: int) -> None:
 
 @torch.no_grad()
 def _move_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Go towards the network; an average soon forgets the beginning."""
-    decay = min(decay, (1 + step) / (10 + step)) ** (1 if step <= SOON else AVERAGE_EVERY)
+    """Go towards the network, as far as in the steps since the last time."""
+    decay **= 1 if step <= SOON else AVERAGE_EVERY
     for kept, new in zip(average.parameters(), network.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)

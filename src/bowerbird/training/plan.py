@@ -35,6 +35,8 @@ class Plan:
     max_gradient_norm: float = 1.0
     average_decay: float = 0.998
     """What is kept is a running average of the weights over some 500 steps, so that one unlucky step does not decide; 0: none."""
+    forgets_beginning: bool = True
+    """Whether the average is short at first, for the weights at the beginning are worth nothing; not where they are trained."""
     patience: int = 3
     """Validations without a better one before training stops; without a validation it never does."""
     validate_every: int = 1
@@ -74,6 +76,10 @@ class Plan:
                 return self.learning_rate * STEP_FACTOR ** int(done * NUM_STEPS)
             case other:
                 assert_never(other)
+
+    def average_decay_at(self, step: int) -> float:
+        """Return what the running average keeps at a step, from 1 on; it soon forgets a beginning that was drawn."""
+        return min(self.average_decay, (1 + step) / (10 + step)) if self.forgets_beginning else self.average_decay
 
     def drops(self, validations: Sequence[float | None]) -> list[int]:
         """Return the epochs after which ``plateau`` halves the rate, of those that are done, whose validations are given."""
