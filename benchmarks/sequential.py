@@ -1,19 +1,20 @@
 """Sequence models beside the libraries': time to a given NDCG@10, and what ours reach on Amazon Beauty with their defaults.
 
-    python -m benchmarks.sequential time --peers FOLDER [--libraries replay rectools recbole] [--budget 200]
+    python -m benchmarks.sequential time --peers FOLDER [--libraries replay rectools recbole] [--budget 200] [--log beauty]
     python -m benchmarks.sequential beauty [--models sasrec ...] [--seeds 1 2 3] [--orders original shuffled time refit]
 
 FOLDER holds an environment for each library, as ``../shared/bench/setup_peers.sh`` makes them; their runners, the split and the
 metric code are those of ``../shared/bench``. Every run is a process of its own, OpenMP threads wait passively, and seconds are
 CPU-seconds. Each result is kept under ``--out`` and is not measured again while it is there.
 
-``time``: MovieLens latest-small (MovieLens 100K is not at hand), the last event of each user held out, one thread, width 64, two
-blocks, two heads, length 50, dropout 0.2, of all libraries; the rest are their defaults. Theirs is one run scored after each
-epoch, ours a new fit for each number of epochs, so that all goes through the public interface.
+``time``: MovieLens latest-small (MovieLens 100K is not at hand) or Amazon Beauty, the last event of each user held out, one
+thread, width 64, two blocks, two heads, length 50, dropout 0.2, of all libraries; the rest are their defaults. Theirs is one
+run scored after each epoch, ours a new fit for each number of epochs, so that all goes through the public interface.
 
 ``beauty``: fitted on all but the last two events of a user, asked with all but the last by ``history=``, full ranking, what was
 seen left out. ``shuffled``: events of one user and day in random order; ``refit``: fitted on all but the last event;
 ``time``: the last tenth of all events by time is foretold, for users with a history, who are asked with what was fitted.
+``--epochs`` gives their number instead of a search, such as what another order's search has found.
 """
 
 from __future__ import annotations
@@ -51,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", choices=["time", "beauty"])
     parser.add_argument("--out", type=Path, required=True, help="folder for results and logs")
     parser.add_argument("--peers", type=Path)
+    parser.add_argument("--log", choices=["movielens", "beauty"], default="movielens", help="of the part time")
     parser.add_argument("--libraries", nargs="*", default=["replay", "rectools", "recbole"])
     parser.add_argument("--budget", type=float, default=200, help="CPU-seconds of training of each library, and of ours together")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--orders", nargs="+", default=list(ORDERS), choices=ORDERS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, help="of the part beauty: how many, instead of a search")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -68,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def time_to_quality(asked: argparse.Namespace) -> None:
     """Print NDCG@10 by CPU-seconds of each library and of ours."""
-    events = asked.out / "ml-latest-small.parquet"
-    ratings = SHARED / "data" / "ml-latest-small" / "ratings.csv"
-    _run([sys.executable, SHARED / "bench" / "split.py", ratings, "--out", events], asked.out / "split.log", asked.threads)
+    events = _events_of(asked)
     curves, memory = {}, {}
     sizes_U = pd.read_parquet(events).groupby("user").size() - 2  # one is held out, the first is only read
     targets = {True: sizes_U.sum(), False: sizes_U.clip(upper=SAME["max_length"]).sum()}
@@ -95,6 +96,19 @@ def time_to_quality(asked: argparse.Namespace) -> None:
     for level in np.arange(0.02, 0.08, 0.005):
         reached = [next((seconds for _, seconds, ndcg in curve if ndcg >= level), None) for curve in curves.values()]
         print(f"{level:<12.3f}" + "".join(f"{'-' if one is None else f'{one:.1f}':>20}" for one in reached))
+
+
+def _events_of(asked: argparse.Namespace) -> Path:
+    """Write the log as the libraries' runners read it: codes of users and items, oldest first."""
+    events: Path = asked.out / f"{asked.log}.parquet"
+    if asked.log == "movielens":
+        ratings = SHARED / "data" / "ml-latest-small" / "ratings.csv"
+        _run([sys.executable, SHARED / "bench" / "split.py", ratings, "--out", events], asked.out / "split.log", asked.threads)
+    else:
+        beauty = pd.read_parquet(SHARED / "data" / "amazon-beauty" / "events.parquet").sort_values(["position", USER_ID])
+        codes = {"user": pd.factorize(beauty[USER_ID], sort=True)[0], "item": pd.factorize(beauty[ITEM_ID], sort=True)[0]}
+        pd.DataFrame(codes | {TIMESTAMP: beauty["position"].to_numpy()}).to_parquet(events, index=False)
+    return events
 
 
 def _our_curve(events: Path, asked: argparse.Namespace) -> tuple[list[tuple[int, float, float]], float]:
@@ -131,7 +145,8 @@ def beauty(asked: argparse.Namespace) -> None:
             if name not in known_models():
                 print(f"{order:<10}{label:<22} is not there")
                 continue
-            config = {"generators": [{"name": "sasrec"}, {"name": "cooccurrence"}]} if name == "blend" else {}
+            config: dict[str, Any] = {} if asked.epochs is None else {"num_epochs": asked.epochs}
+            config = {"generators": [{"name": "sasrec"} | config, {"name": "cooccurrence"}]} if name == "blend" else config
             described = {} if label == name else {"items": _beauty_items()}
             seeds = asked.seeds if label != "cooccurrence" else asked.seeds[:1]
             runs = [_ours(name, f"{order}-{label}", frames | described, asked, seed=seed, config=config) for seed in seeds]
