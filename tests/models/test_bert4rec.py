@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bowerbird.data.sequences import Sequences
+from bowerbird.layers.attention import Block
 from bowerbird.models.bert4rec import Bert4recNetwork, masked_item_loss
 from bowerbird.models.bert4rec_config import Bert4recConfig
 from bowerbird.training.batches import Batch, Context
@@ -24,7 +25,7 @@ class TestBert4rec(SequentialConformance):
     expected_ndcg = None
     can_update = True
     update_is_exact = False
-    settings_of_circle: ClassVar[dict[str, float]] = {"num_epochs": 90}
+    settings_of_circle: ClassVar[dict[str, float]] = {"num_epochs": 90, "learning_rate": 0.01}
 
     def test_it_learns_by_another_loss_as_well(self) -> None:
         """By gBCE the circle is not known by heart within seconds, but better than at first."""
@@ -74,12 +75,29 @@ def test_training_asks_for_the_last_event_as_lists_do() -> None:
     batch = Batch(tokens_BS, torch.tensor([0, 1, 2, 3]), context([3, 1], 3))
     negatives, kind = Negatives("uniform", 0, np.ones(5, np.int64)), ItemLoss()
     of_last = partial(masked_item_loss, made, loss=kind, negatives=negatives, generator=seeded())
-    value, num = of_last(replace(batch), mask_share=0.0)
+    value, num = of_last(replace(batch), mask_share=0.0, cut_share=0.0)
     states = made.last_states(tokens_BS[:, :3], batch.context)
     expected = torch.nn.functional.cross_entropy(made.score(states), torch.tensor([3, 4]))
     assert num == 2
     torch.testing.assert_close(value, expected)
-    assert of_last(batch, mask_share=0.9)[1] > 2
+    assert of_last(batch, mask_share=0.9, cut_share=0.0)[1] > 2
+
+
+def test_a_window_that_is_cut_asks_for_any_of_its_events_but_the_first_from_those_before_alone() -> None:
+    made, tokens_BS = network(), torch.tensor([[0, 1, 2, 3]])
+    batch = Batch(tokens_BS, torch.tensor([0, 1, 2]), context([3], 3))
+    negatives = Negatives("uniform", 0, np.ones(5, np.int64))
+    scores = [made.score(made.last_states(tokens_BS[:, :end], context([end], end))) for end in (1, 2, 3)]
+    asked = {round(torch.nn.functional.cross_entropy(row, torch.tensor([end])).item(), 9) for end, row in enumerate(scores, 1)}
+    of_last = partial(masked_item_loss, made, batch, mask_share=0.0, cut_share=1.0, loss=ItemLoss(), negatives=negatives)
+    assert {round(of_last(generator=seeded(seed))[0].item(), 9) for seed in range(20)} == asked
+
+
+def test_attention_begins_by_handing_on_the_mean_of_what_it_reads() -> None:
+    attention = cast(Block, network().blocks[0]).attention
+    attention.query_key_value.weight[:16].detach().zero_()  # all places alike
+    x_BLD = torch.rand(1, 3, 8, dtype=torch.float64)
+    torch.testing.assert_close(attention(x_BLD), x_BLD.mean(dim=1, keepdim=True).expand(1, 3, 8))
 
 
 def test_epochs_are_five_times_those_of_sasrec_up_to_60_and_within_30_million_events() -> None:
@@ -91,3 +109,13 @@ def test_epochs_are_five_times_those_of_sasrec_up_to_60_and_within_30_million_ev
     assert most(22_000, 7) == 60
     assert most(6000, 170) == 29
     assert most(70_000, 166) == 2
+
+
+def test_processes_cut_and_mask_their_rows_as_one_would() -> None:
+    made, tokens_BS = network(), torch.tensor([[0, 1, 2, 3], [3, 4, 1, 0], [2, 0, 4, 1]])
+    batch = Batch(tokens_BS, torch.arange(9), context([3, 3, 3], 3))
+    negatives = Negatives("uniform", 0, np.ones(5, np.int64))
+    loss_of = partial(masked_item_loss, made, mask_share=0.5, cut_share=0.5, loss=ItemLoss(), negatives=negatives)
+    whole, *parts = (loss_of(share, generator=seeded()) for share in (batch, batch.rows(0, 1), batch.rows(1, 3)))
+    assert whole[1] == sum(num for _, num in parts)
+    torch.testing.assert_close(whole[0] * whole[1], sum(value * num for value, num in parts))

@@ -1,7 +1,8 @@
 """BERT4Rec: items of a user's history are masked, and foretold from those on both sides (Sun et al. 2019).
 
 Asked for what comes next, it reads the history with a masked event behind. In training the last event of a window is therefore
-always masked, and a share of the others. Softmax over shared negatives, or gBCE, stand in for softmax over all items (Petrov and
+always masked, and a share of the others; and a share of the windows end early, or a short history would ask for one event
+alone however often it is read. Softmax over shared negatives, or gBCE, stand in for softmax over all items (Petrov and
 Macdonald 2022 and 2023), and places count from the end, so that what is asked for is always at the same one. Of a masked event
 neither type nor time is read: when lists are made, nobody knows them. Events with a weight above 0 are read, however large it is.
 
@@ -10,6 +11,8 @@ Shapes: B users, L places, S = L + 1 places, D width, T masked events, V items w
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar, cast
 
@@ -48,6 +51,20 @@ class Bert4recNetwork(SequenceNetwork):
         self.blocks = nn.ModuleList([block() for _ in range(config.num_blocks or 1)])
         self.norm = nn.LayerNorm(width)
         self.draw(generator)
+        self._begin_with_a_mean()
+
+    @torch.no_grad()
+    def _begin_with_a_mean(self) -> None:
+        """Let attention hand on what it reads unchanged: a masked place holds no item, and begins as the mean of the others.
+
+        Places begin as large as the items read: one that is small beside them is not told apart when all are averaged.
+        """
+        self.places.weight.mul_(math.sqrt(self.places.embedding_dim))
+        for block in self.blocks:
+            attention = cast(Block, block).attention
+            width = attention.out.in_features
+            attention.query_key_value.weight[2 * width :] = torch.eye(width)
+            attention.out.weight.copy_(torch.eye(width))
 
     def encode(self, x_BLD: Tensor, context: Context) -> Tensor:
         """See ``SequenceNetwork``, but all places are read, except padding."""
@@ -85,8 +102,9 @@ class Bert4rec(SequentialModel):
     def _loss(self, counts_V: NDArray[np.int64], settings: SequentialConfig, generator: torch.Generator) -> BatchLoss:
         negatives = Negatives(settings.negatives, settings.num_negatives or 0, counts_V)
         loss = ItemLoss(settings.loss, settings.calibration)
-        share = cast(Bert4recConfig, settings).mask_share
-        return partial(masked_item_loss, mask_share=share, loss=loss, negatives=negatives, generator=generator)
+        given = cast(Bert4recConfig, settings)
+        masked = partial(masked_item_loss, mask_share=given.mask_share, cut_share=given.cut_share)
+        return partial(masked, loss=loss, negatives=negatives, generator=generator)
 
 
 def masked_item_loss(
@@ -94,17 +112,27 @@ def masked_item_loss(
     batch: Batch,
     *,
     mask_share: float,
+    cut_share: float,
     loss: ItemLoss,
     negatives: Negatives,
     generator: torch.Generator,
 ) -> tuple[Tensor, int]:
-    """Mask the last event of each window and a share of the others; return their mean loss and number."""
-    whole, context = batch.whole or batch, _one_more(batch.context)
+    """Cut a share of the windows, mask the last event of each and a share of the others; return their mean loss and number."""
+    whole, here = _cut(batch.whole or batch, cut_share, generator), slice(batch.start, batch.start + batch.num_rows)
+    context = _one_more(replace(batch.context, lengths=whole.context.lengths[here]))
     is_masked_WS = _masked(whole, mask_share, generator)
     drawn = None if negatives.takes_all else negatives.draw(whole.tokens[is_masked_WS], generator)
-    is_masked_BS = is_masked_WS[batch.start : batch.start + batch.num_rows]
+    is_masked_BS = is_masked_WS[here]
     states = partial(cast(Bert4recNetwork, network).masked_states, is_masked_BS=is_masked_BS, context=context)
     return item_loss(network, batch.tokens, is_masked_BS.flatten().nonzero()[:, 0], states, loss=loss, drawn=drawn)
+
+
+def _cut(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """End a share of the windows after one of their events but the first, drawn anew each time; the rest becomes padding."""
+    lengths_B = batch.context.lengths
+    is_cut_B, end_B = (chance.to(lengths_B.device) for chance in torch.rand((2, len(lengths_B)), generator=generator))
+    ends_B = torch.minimum(1 + (end_B * lengths_B).long(), lengths_B)
+    return replace(batch, context=replace(batch.context, lengths=torch.where(is_cut_B < share, ends_B, lengths_B)))
 
 
 def _masked(batch: Batch, share: float, generator: torch.Generator) -> Tensor:
