@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bowerbird.errors import UserError
 from bowerbird.pipeline import whole
+from bowerbird.pipeline.approval import approve
 from bowerbird.pipeline.prepare import Plan, reading
 from bowerbird.pipeline.release import Prepared, check_lists, prepare_lists
 from bowerbird.pipeline.run import Run
@@ -46,4 +48,7 @@ def test_a_broken_set_is_not_published_and_its_contract_says_why(
     said = "cooccurrence is rejected: its lists break their contract: the items of a list differ: 1 failure, such as user 'u"
     assert outcome["sentence"].startswith(said), outcome["sentence"]
     assert verdicts == [False]
+    assert history(home) == []
+    with pytest.raises(UserError, match="cannot be published: its lists break their contract"):
+        approve(home, outcome["run_id"], accept=True, by="ann", reason="looks fine to me", force=True)
     assert history(home) == []

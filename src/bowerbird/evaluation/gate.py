@@ -12,6 +12,9 @@ from bowerbird.evaluation.decision import Decision, Evidence, RuleResult
 from bowerbird.evaluation.gate_rules import RULES, beats_random, coverage, enough_users, no_broken_check
 from bowerbird.recipe_gate import Gate
 
+SOUND = 8
+"""The rule that no person can overrule: the set keeps its contract."""
+
 
 def decide(evidence: Evidence, policy: Gate) -> Decision:
     """Promote, hold or reject the nominee; before the first publication the best rival may take its place.
@@ -72,7 +75,7 @@ def _refit_agrees(policy: Gate, overlap: float | None) -> RuleResult:
 
 def _set_is_sound(broken: str) -> RuleResult:
     return RuleResult(
-        rule=8,
+        rule=SOUND,
         name="the set is sound",
         asked="the lists for everybody keep the contract of a recommendation set",
         found=f"its lists break their contract: {broken}" if broken else "its lists keep their contract",

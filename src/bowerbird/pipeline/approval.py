@@ -13,13 +13,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from bowerbird.errors import PublishConflictError, UserError, did_you_mean
+from bowerbird.evaluation.gate import SOUND
 from bowerbird.pipeline.answered import tell_answer
 from bowerbird.pipeline.run import LISTS, SIMILAR
 from bowerbird.recipe_gate import Approval
 from bowerbird.recipe_values import write_duration
 from bowerbird.store import published
 from bowerbird.store.home import Home
-from bowerbird.store.runs import MANIFEST, OUTCOME, list_runs, read_json, run_folder, write_json
+from bowerbird.store.runs import DECISION, MANIFEST, OUTCOME, list_runs, read_json, run_folder, write_json
 
 DEADLINE = "the deadline"
 """Who has answered, where nobody has."""
@@ -80,7 +81,7 @@ def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, forc
     UserError
         Where the run is not held (or, with ``force``, not rejected), has been answered already, is answered by somebody whom
         its policy does not name or after its deadline, is to be closed though its lists are published, or is to be published
-        though it has no set, or somebody has published since: the answer is stale then.
+        though it has no set, or one that breaks its contract, or somebody has published since: the answer is stale then.
     PublishConflictError
         Where somebody publishes at this moment.
     """
@@ -95,6 +96,8 @@ def approve(home: Home, run_id: str, *, accept: bool, by: str, reason: str, forc
             f"the answer comes too late: run {run_id} had to be answered until {_minute(held.until)}, and is {closed['outcome']}",
             next_step="run again",
         )
+    if accept:
+        _require_sound(folder)
     return _carry_out(home, held, accept=accept, by=by, reason=reason, kind="force" if force else "approve")
 
 
@@ -166,6 +169,17 @@ def _require_answerable(outcome: dict[str, Any], run_id: str, *, force: bool) ->
         raise UserError(
             f"run {run_id} is not held: its outcome is {state!r}",
             next_step="'bowerbird status' shows held runs; --force publishes a rejected one, and is recorded",
+        )
+
+
+def _require_sound(folder: Path) -> None:
+    """Refuse lists that break their contract: a person may overrule the gate's doubts, but nobody can serve such a set."""
+    rules = read_json(folder / DECISION)["rules"] if (folder / DECISION).exists() else ()
+    unsound = [rule for rule in rules if rule["rule"] == SOUND and rule["passed"] is False]
+    if unsound:
+        raise UserError(
+            f"run {folder.name} cannot be published: {unsound[0]['found']}",
+            next_step="mend the model or its data, then run again",
         )
 
 
