@@ -1,14 +1,15 @@
 """What models make of items that nobody has touched yet: Amazon Beauty, global time split.
 
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.cold_items [--window inner] [--models NAME ...] [--vectors FILE.npy]
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.cold_items [--windows 1 2 3 4 5 6] [--models NAME ...] [--vectors FILE.npy]
 
 Fitted on the first 90 % of the events by time, asked at the cut-off for what each known user had after it. Cold items are those
 whose first event comes after the cut-off; their descriptions are known and ``available_from`` is their first event, as for all
 items. Recall@10 is the mean over users with cold targets, among the cold items alone (all are candidates) and in the full
-catalogue; NDCG@10 is over the warm targets, with cold items in the lists or (``warm only``) not allowed there. ``--window inner``
-takes the same cut again inside the first 90 %: settings are chosen there. Text vectors are those of MiniLM, encoded from title
-and categories, and read from ``--vectors`` (row i: item i + 1). ``one text`` is the title with the categories' words
-behind it, as plain tf-idf is often given them.
+catalogue; NDCG@10 is over the warm targets, with cold items in the lists or (``warm only``) not allowed there.
+
+Window 0 is the test's. Window n takes the same cut again inside what window n - 1 was fitted on: settings are chosen on windows 1
+to 6 together, by the mean over windows, and the test window is then asked once. Text vectors are those of MiniLM, encoded from
+title and categories, and read from ``--vectors`` (row i: item i + 1).
 """
 
 from __future__ import annotations
@@ -30,26 +31,23 @@ from bowerbird import Interactions, build_model
 from bowerbird.columns import AVAILABLE_FROM, CATEGORIES, ITEM_ID, RANK, TEXT_VECTOR, TIMESTAMP, TITLE, USER_ID
 
 TRAINING = 0.9
-LIKE = {"name": "content", "half_life_days": None}
+TOWERS = {"name": "two_tower", "num_epochs": 4}
 MODELS: dict[str, tuple[str, str] | tuple[str, str, dict[str, Any]]] = {  # Any: settings
     "random": ("random", "nothing"),
-    "content, tf-idf": ("content", "tf-idf"),
-    "content, one text, no decay": ("content", "one text", {"half_life_days": None}),
-    "two_tower, one text and vectors": ("two_tower", "one text and vectors", {"num_epochs": 4}),
-    "blend of the last two": ("blend", "one text and vectors", {"generators": (LIKE, {"name": "two_tower", "num_epochs": 4})}),
+    "content": ("content", "tf-idf"),
+    "content, past alone": ("content", "tf-idf", {"num_neighbors": 0}),
+    "content, as before": ("content", "tf-idf", {"num_neighbors": 0, "category_weight": 0.3, "half_life_days": 90}),
     "two_tower, ids": ("two_tower", "nothing"),
     "two_tower, tf-idf": ("two_tower", "tf-idf"),
     "two_tower, text": ("two_tower", "text"),
-    "two_tower, both": ("two_tower", "both"),
+    "two_tower, both": ("two_tower", "both", {"num_epochs": 4}),
+    "blend": ("blend", "both", {"generators": (TOWERS, {"name": "content"}), "weights": (1.0, 0.5)}),
     "sasrec, ids": ("sasrec", "nothing"),
     "sasrec, both": ("sasrec", "both"),
     "esasrec, ids": ("esasrec", "nothing"),
     "esasrec, both": ("esasrec", "both"),
 }
-ONE_TEXT = "one_text"
 COLUMNS = {
-    "one text": [ITEM_ID, ONE_TEXT, AVAILABLE_FROM],
-    "one text and vectors": [ITEM_ID, ONE_TEXT, TEXT_VECTOR, AVAILABLE_FROM],
     "nothing": [ITEM_ID],
     "tf-idf": [ITEM_ID, TITLE, CATEGORIES, AVAILABLE_FROM],
     "text": [ITEM_ID, TEXT_VECTOR, AVAILABLE_FROM],
@@ -63,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     default = Path(__file__).resolve().parents[2] / "shared" / "data" / "amazon-beauty"
     parser.add_argument("--data", type=Path, default=default, help="folder with events.parquet and items.parquet")
     parser.add_argument("--vectors", type=Path, help="text vectors, .npy; without them models that read text are left out")
-    parser.add_argument("--window", choices=["test", "inner"], default="test")
+    parser.add_argument("--windows", nargs="+", type=int, default=[0], help="0 is the test's, n > 0 an earlier one")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
@@ -72,15 +70,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     events = pd.read_parquet(asked.data / "events.parquet")
     events = events.sort_values([TIMESTAMP, USER_ID, "position"], kind="stable", ignore_index=True)
+    print(f"{cpu()}, one thread, commit {commit()}; seed {asked.seed}")
+    found = {label: list[list[float]]() for label in asked.models}
+    for window in asked.windows:
+        _measure(events, window, asked, found)
+    if len(asked.windows) > 1:
+        print("| mean of the windows | cold items only | full catalogue | NDCG@10 warm | warm only | all targets |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        for label, figures in found.items():
+            if figures:
+                print(f"| {label} | {' | '.join(f'{value:.4f}' for value in np.mean(figures, axis=0))} |")
+
+
+def _measure(events: pd.DataFrame, window: int, asked: argparse.Namespace, found: dict[str, list[list[float]]]) -> None:
+    """Print the table of one window."""
     past, later = _cut(events)
-    if asked.window == "inner":
+    for _ in range(window):
         past, later = _cut(past)
     items = _items(asked.data, asked.vectors, pd.concat([past, later]).groupby(ITEM_ID)[TIMESTAMP].min())
     cold = np.setdiff1d(later[ITEM_ID], past[ITEM_ID])
     later = later[later[USER_ID].isin(past[USER_ID])]
-    print(f"{cpu()}, one thread, commit {commit()}; {asked.window} window, seed {asked.seed}")
     num_cold = later[ITEM_ID].isin(cold).sum()
-    print(f"{len(past)} events before; {len(later)} later ones of known users, {num_cold} of them on {len(cold)} cold items")
+    print(f"window {window}: {len(past)} events; {len(later)} later of known users, {num_cold} of them on {len(cold)} cold items")
     print("| model | cold items only | full catalogue | NDCG@10 warm | warm only | all targets | fit CPU s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for label in asked.models:
@@ -89,11 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         start = process_time()
         model = build_model(name, seed=asked.seed, **dict(*settings))
-        described = items[COLUMNS[columns]].rename(columns={ONE_TEXT: TITLE})
-        model.fit(Interactions.from_frame(past), items=None if columns == "nothing" else described)
+        model.fit(Interactions.from_frame(past), items=None if columns == "nothing" else items[COLUMNS[columns]])
         fitted = process_time() - start
-        found = _figures(model, past, later, cold, is_blind=columns == "nothing")
-        print(f"| {label} | {' | '.join(f'{value:.4f}' for value in found)} | {fitted:.0f} |", flush=True)
+        found[label].append(_figures(model, past, later, cold, is_blind=columns == "nothing"))
+        print(f"| {label} | {' | '.join(f'{value:.4f}' for value in found[label][-1])} | {fitted:.0f} |", flush=True)
 
 
 def _cut(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -104,7 +114,6 @@ def _cut(events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _items(folder: Path, vectors: Path | None, first: pd.Series[Any]) -> pd.DataFrame:  # Any: times by item
     items = pd.read_parquet(folder / "items.parquet")
     items[CATEGORIES] = [sorted({name for path in json.loads(text) for name in path}) for text in items["categories_json"]]
-    items[ONE_TEXT] = [" ".join([title, *names]) for title, names in zip(items[TITLE], items[CATEGORIES], strict=True)]
     items[AVAILABLE_FROM] = pd.to_datetime(items[ITEM_ID].map(first), unit="s")
     if vectors is not None:
         items[TEXT_VECTOR] = list(np.load(vectors)[items[ITEM_ID].to_numpy() - 1])

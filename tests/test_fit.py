@@ -118,6 +118,22 @@ def test_items_may_be_described(tmp_path: Path, events: Path) -> None:
         main(arguments(events, tmp_path / "model", items=tmp_path / "absent.csv"))
 
 
+def test_items_and_users_are_read_from_files_too(tmp_path: Path, events: Path) -> None:
+    pd.DataFrame({"item_id": ["i0", "i1", "new"], "title": ["tea", "bolt", "green tea"]}).to_csv(
+        tmp_path / "items.csv", index=False
+    )
+    told = ["--items", str(tmp_path / "items.csv"), "--set", "num_neighbors=0", "--out", str(tmp_path / "model")]
+    main(["--model", "content", "--events", str(events), *told])
+    history = pd.DataFrame({"user_id": ["stranger"], "item_id": ["i0"]})
+    lists = load_model(tmp_path / "model").recommend(["stranger"], k=1, history=history, candidates=["i1", "new"])
+    assert lists[["item_id", "source"]].to_numpy().tolist() == [["new", "content"]]
+    countries = pd.DataFrame({"user_id": [f"u{user}" for user in range(60)], "segment": ["north", "south"] * 30})
+    countries.to_parquet(tmp_path / "users.parquet")
+    told = ["--users", str(tmp_path / "users.parquet"), "--out", str(tmp_path / "by segment")]
+    main(["--model", "popularity_by_segment", "--events", str(events), *told])
+    assert set(load_model(tmp_path / "by segment").recommend(["u1"], k=1)["source"]) == {"popularity_by_segment"}
+
+
 def test_mistakes_are_told_with_the_next_step(tmp_path: Path, events: Path) -> None:
     with pytest.raises(SourceError, match="there is no file"):
         main(arguments(tmp_path / "absent.parquet", tmp_path / "model"))

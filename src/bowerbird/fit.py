@@ -39,6 +39,8 @@ class Asked(BaseModel):
     """Parquet or CSV: ``user_id, item_id, timestamp`` and what else ``Interactions.from_frame`` takes."""
     items: Path | None = None
     """Parquet or CSV: ``item_id`` and what describes items."""
+    users: Path | None = None
+    """Parquet or CSV: ``user_id`` and what describes users."""
     out: Path
     checkpoints: Path | None = None
     seed: int = 1
@@ -51,8 +53,9 @@ def fit_here(asked: Asked) -> None:
 
     model = build_model(asked.model, seed=asked.seed, **asked.config)
     model.checkpoints = asked.checkpoints
-    items = None if asked.items is None else _read(asked.items, option="--items")
-    model.fit(Interactions.from_frame(_read(asked.events, option="--events")), items=items)
+    paths = {"items": asked.items, "users": asked.users}
+    described = {name: None if path is None else _read(path, option=f"--{name}") for name, path in paths.items()}
+    model.fit(Interactions.from_frame(_read(asked.events, option="--events")), **described)
     if not distributed.is_initialized() or distributed.get_rank() == 0:
         model.save(asked.out)
 
@@ -129,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--events", required=True, type=Path, help="Parquet or CSV: user_id, item_id, timestamp")
     parser.add_argument("--items", type=Path, help="Parquet or CSV: item_id, and what describes items")
+    parser.add_argument("--users", type=Path, help="Parquet or CSV: user_id, and what describes users")
     parser.add_argument("--out", required=True, type=Path, help="folder of the model; must not exist")
     parser.add_argument("--checkpoints", type=Path, help="folder in which the training is kept, to go on after a kill")
     parser.add_argument("--seed", type=int, default=1)
@@ -139,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model=told.model,
         events=told.events,
         items=told.items,
+        users=told.users,
         out=told.out,
         checkpoints=told.checkpoints,
         seed=told.seed,

@@ -70,3 +70,18 @@ def test_repeated_ids_give_their_last_row_and_later_items_are_not_known() -> Non
     table = pd.DataFrame({"item_id": ["a", "b", "b", "c"], "price": [1, 2, 3, 4], "created_at": times})
     known = known_rows(table, "item_id", until=int(pd.Timestamp("2026-01-05").timestamp() * 1e6))
     assert known["price"].to_dict() == {"a": 1, "b": 3}
+
+
+def test_as_one_text_words_pairs_and_categories_weigh_by_rarity_alone() -> None:
+    weights = FeatureWeights(text_weight=2, category_weight=None, number_weight=0)
+    table = pd.DataFrame({"title": ["a b", "a"], "tags": [["k"], ["l"]]})
+    matrix, names = feature_matrix(table, weights)
+    assert names == ["title: a", "title: a b", "title: b", "tags: k", "tags: l"]
+    third = 1 / np.sqrt(3)  # a is in all titles and counts nothing; the pair, b and k are in one row each
+    np.testing.assert_allclose(matrix.toarray(), [[0, third, third, third, 0], [0, 0, 0, 0, 1]])
+
+
+def test_as_one_text_rarity_is_taken_to_the_power_of_three_halves() -> None:
+    weights = FeatureWeights(category_weight=None)
+    row = feature_matrix(pd.DataFrame({"tags": [["k", "l"], ["k"], ["m"]]}), weights)[0].toarray()[0]
+    assert row[0] / row[1] == pytest.approx((np.log(4 / 3) / np.log(4 / 2)) ** 1.5)

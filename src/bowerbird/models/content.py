@@ -1,18 +1,27 @@
-"""Content: what reads like a user's past, so that items nobody has touched yet are recommended too.
+"""Content: what reads like what goes with a user's past, so that items nobody has touched yet are recommended too.
 
-    p[u]        = sum over past events e of u on j of w[e] v[j] / sum of w[e],   w[e] = weight(e) * 2^(-age(e) / half_life_days)
-    score(u, i) = p[u] . v[i]
+    score(u, i) = sum over items k of p[u, k] v[k] . v[i]  /  (r[i] + shrinkage * mean r)
+    p[u, k]     = sum over past events e of u on j of w[e] g[j, k] / sum of w[e]
+    g[j, k]     = sum over users who had both of 1 / (items that the user had)  /  sqrt(users of j * users of k)
+    r[i]        = sum over items k with events of v[k] . v[i]
+    w[e]        = weight(e) * 2^(-age(e) / half_life_days)
 
-v[i] describes the item by its text, categories and numbers, and has length 1 (see ``features``): so the score is the mean
-cosine with the past, and the parts of it that each past item and each attribute add are exact. Age is counted from the user's
-newest event; the time of the request would change nothing. With ``encoder`` a sentence model reads title and description, and
+v[i] describes the item by its texts, categories and numbers, and has length 1 (see ``features``); g goes from an item to what the
+same users had, itself included, of which the ``num_neighbors`` closest are kept. So a score is the mean of how well the items of
+the catalogue go with the past, weighed by how alike item i reads to each (Nadaraya and Watson's estimate; new items take what
+belongs to those like them: Gantner et al., "Learning attribute-to-feature mappings for cold-start recommendations", ICDM 2010),
+and the shrinkage holds back items that resemble few. With ``num_neighbors = 0`` it is the mean cosine with the past itself,
+without a divisor (Pazzani and Billsus, "Content-based recommendation systems", 2007). What each past item and each attribute add
+is exact. Age is counted from the user's newest event; the time of the request would change nothing.
+
+With ``encoder`` a sentence model reads title and description, and
 
     v[i] = (a[i], text_weight * s[i]), brought to length 1
 
 where a[i] describes all but the texts and s[i] is the sentence vector, both of length 1. Items without any description, and
 users with no described item, have nothing to say: popularity fills in. Labels do not enter.
 
-Pazzani and Billsus, "Content-based recommendation systems", 2007. B users of a block, N items, F features, D width, P pairs.
+B users of a block, N items, F features, D width, P pairs, J distinct past items of pairs.
 """
 
 from __future__ import annotations
@@ -26,18 +35,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array, diags_array, hstack
+from scipy.sparse import coo_array, csr_array, diags_array, eye_array, hstack
 
 from bowerbird.columns import ATTRIBUTE, DESCRIPTION, ITEM_ID, TITLE
 from bowerbird.data.interactions import MICROSECONDS_A_DAY, Interactions
 from bowerbird.models.alike import alike
 from bowerbird.models.base import Arrays, Histories, ModelConfig
 from bowerbird.models.features import FeatureWeights, feature_matrix, known_rows
-from bowerbird.models.linear import AdditiveModel, Contributions, pack, state_matrix, unpack
+from bowerbird.models.linear import AdditiveModel, Contributions, had_matrix, pack, state_matrix, unpack
+from bowerbird.models.neighbours import Similarity, nearest_items
 from bowerbird.models.topk import Scores
 from bowerbird.text.encoders import build_encoder
 
 BLOCK = 256  # its square: pairs that are compared together
+MAX_ITEMS_A_USER = 1000  # pairs of items grow with the square; of a longer history the latest say what goes with what
 
 TEXT = "text"  # what the encoder read, as an attribute; and all attributes of a model that was saved without their names
 
@@ -45,18 +56,24 @@ logger = logging.getLogger(__name__)
 
 
 class ContentConfig(FeatureWeights):
-    """What an item is described by, and how long a user's past counts."""
+    """What an item is described by, how long a user's past counts, and how far it reaches."""
 
+    category_weight: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """Of each column with categories; where absent, they are read as part of the texts."""
     encoder: str | None = None
     """What reads title and description, named as in the recipe's ``[text]`` (not ``auto``); tf-idf where absent."""
-    half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = 90
+    half_life_days: Annotated[float, Field(ge=0.01, le=36_500)] | None = None
     """An event's weight is halved for each such time before the user's newest; no decay where absent."""
     max_history: Annotated[int, Field(ge=1)] = 1000
     """Only a user's latest so many events count."""
+    num_neighbors: Annotated[int, Field(ge=0, le=10_000)] = 1000
+    """So many items that go with each item count beside it; with 0 the past alone is compared."""
+    shrinkage: Annotated[float, Field(ge=0, le=1000)] = 0.3
+    """The higher, the less items count that resemble few; as a share of what items resemble on average."""
 
 
 class Content(AdditiveModel):
-    """The mean cosine with the descriptions of what a user had."""
+    """How well what reads like an item goes with what a user had."""
 
     name: ClassVar[str] = "content"
     Config: ClassVar[type[ModelConfig]] = ContentConfig
@@ -70,6 +87,7 @@ class Content(AdditiveModel):
         if len(known):
             self._accept(data.with_items(known.index.to_numpy()))
         self._describe(known.reindex(self.data.item_ids))
+        self._relate()
 
     def _describe(self, table: pd.DataFrame) -> None:
         """Make the vectors of all items: ``_sparse`` (N x F), F names and, of the encoder, ``_dense`` [N, D]."""
@@ -84,6 +102,24 @@ class Content(AdditiveModel):
         self._sparse = (diags_array(scale_N) @ attributes).tocsr()
         self._dense = (scale_N[:, None] * sentences_ND).astype(np.float32)
 
+    def _relate(self) -> None:
+        """Find what goes with what, ``_related`` (N x N), and what each score is divided by, ``_divisors_N``."""
+        num_items, config = self.data.num_items, self.config
+        if config.num_neighbors == 0:
+            self._related, self._divisors_N = eye_array(num_items, format="csr"), np.ones(num_items)
+            return
+        had = had_matrix(Histories.of_all(self.data).evidence().last(MAX_ITEMS_A_USER), num_items)
+        root_N = np.sqrt(np.maximum(np.bincount(had.indices, minlength=num_items), 1))
+        shares = (diags_array(1 / np.sqrt(np.maximum(np.diff(had.indptr), 1))) @ had).tocsr()
+        own_N = np.bincount(shares.indices, shares.data**2, minlength=num_items) / root_N**2
+        near = nearest_items(shares, Similarity(root_N, root_N), num_neighbors=config.num_neighbors)
+        self._related = (near + diags_array(np.where(own_N > 0, own_N, 1.0))).tocsr()
+        has_events = csr_array((own_N > 0).astype(np.float64)[None, :])
+        resembled = self._cosines(has_events @ self._sparse, has_events @ self._dense.astype(np.float64))
+        resembled_N = np.maximum(resembled.ravel(), 0.0)
+        divisors_N = resembled_N + config.shrinkage * resembled_N[resembled_N > 0].sum() / max((resembled_N > 0).sum(), 1)
+        self._divisors_N = np.where(divisors_N > 0, divisors_N, 1.0)
+
     def _state(self, histories: Histories) -> csr_array:
         """Return the part of each item in what is known of a user, B x N; rows sum to 1."""
         past = histories.evidence().last(self.config.max_history)
@@ -94,8 +130,8 @@ class Content(AdditiveModel):
         return state_matrix(past, values / sums[past.rows], self.data.num_items)
 
     def _score(self, histories: Histories, at: int) -> Scores:
-        state = self._state(histories)
-        scores_BN = self._cosines(state @ self._sparse, state @ self._dense.astype(np.float64))
+        related = self._state(histories) @ self._related
+        scores_BN = self._cosines(related @ self._sparse, related @ self._dense.astype(np.float64)) / self._divisors_N
         return np.where(scores_BN > 0, scores_BN, -np.inf)
 
     def _cosines(self, sparse: csr_array, dense_BD: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,27 +144,32 @@ class Content(AdditiveModel):
 
     def _contributions(self, histories: Histories, places: NDArray[np.int64], items: NDArray[np.int64]) -> csr_array:
         parts = self._state(histories)[places].tocoo()
-        cosines = np.empty(len(parts.data))
-        for start in range(0, len(cosines), BLOCK**2):
+        had_J, past_of = np.unique(parts.col, return_inverse=True)
+        sparse_JF = (self._related[had_J] @ self._sparse).tocsr()
+        dense_JD = self._related[had_J] @ self._dense.astype(np.float64)
+        added = np.empty(len(parts.data))
+        for start in range(0, len(added), BLOCK**2):
             block = slice(start, start + BLOCK**2)
-            past, new = parts.col[block], items[parts.row[block]]
-            sparse = np.asarray(self._sparse[past].multiply(self._sparse[new]).sum(axis=1)).ravel()
-            cosines[block] = sparse + np.einsum("pd,pd->p", self._dense[past], self._dense[new], dtype=np.float64)
-        return coo_array((parts.data * cosines, (parts.row, parts.col)), shape=parts.shape).tocsr()
+            past, new = past_of[block], items[parts.row[block]]
+            sparse = np.asarray(sparse_JF[past].multiply(self._sparse[new]).sum(axis=1)).ravel()
+            dense = np.einsum("pd,pd->p", dense_JD[past], self._dense[new], dtype=np.float64)
+            added[block] = (sparse + dense) / self._divisors_N[new]
+        return coo_array((parts.data * added, (parts.row, parts.col)), shape=parts.shape).tocsr()
 
     def explain_attributes(self, pairs: pd.DataFrame, *, history: Interactions | pd.DataFrame | None = None) -> pd.DataFrame:
         """Name the word, category or range of numbers that adds most to each pair: ``user_id, item_id, attribute, share``.
 
-        An attribute counts by how much of it the user's past has, and the item. With an encoder, ``text`` is all of the texts.
+        An attribute counts by how much of it the item has, and what goes with the user's past. With an encoder, ``text`` is
+        all of the texts.
         """
         names = np.asarray([*self._names, TEXT], object)
         return self._name_largest(pairs, history, self._attribute_contributions, names, ATTRIBUTE)
 
     def _attribute_contributions(self, histories: Histories, places: NDArray[np.int64], items: NDArray[np.int64]) -> csr_array:
         """Return what each attribute adds to pairs, and the sentence vectors as one column more; P x (F + 1)."""
-        state = self._state(histories)
-        sparse = (state @ self._sparse)[places].multiply(self._sparse[items])
-        profiles_BD = state @ self._dense.astype(np.float64)
+        related = self._state(histories) @ self._related
+        sparse = (related @ self._sparse)[places].multiply(self._sparse[items])
+        profiles_BD = related @ self._dense.astype(np.float64)
         texts_P = np.einsum("pd,pd->p", profiles_BD[places], self._dense[items], dtype=np.float64)
         return hstack([sparse, csr_array(texts_P[:, None])], format="csr")
 
@@ -141,12 +182,18 @@ class Content(AdditiveModel):
 
     def _arrays(self) -> Arrays:
         names = np.frombuffer(json.dumps(self._names).encode(), np.uint8)
-        return pack(self._sparse, "sparse") | {"dense": self._dense, "names": names}
+        kept = pack(self._sparse, "sparse") | pack(self._related, "related")
+        return kept | {"divisors": self._divisors_N, "dense": self._dense, "names": names}
 
     def _restore(self, arrays: Arrays) -> None:
         self._dense = arrays["dense"]
         self._sparse = unpack(arrays, "sparse")
         self._names = json.loads(arrays["names"].tobytes()) if "names" in arrays else [TEXT] * self._sparse.shape[1]
+        if "divisors" in arrays:
+            self._related, self._divisors_N = unpack(arrays, "related"), arrays["divisors"]
+        else:  # a first version compared the past alone
+            num_items = self.data.num_items
+            self._related, self._divisors_N = eye_array(num_items, format="csr"), np.ones(num_items)
 
 
 def encode(texts: list[str], encoder: str) -> NDArray[np.float64]:
