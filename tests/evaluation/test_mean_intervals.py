@@ -117,7 +117,7 @@ def test_a_share_of_targets_counts_targets_and_its_interval_users():
     # 1 of 2, 0 of 1 and 9 of 10 targets are found: 10 of 13, not the mean of 0.5, 0 and 0.9.
     found = clustered_interval(np.asarray([1.0, 0, 9]), np.asarray([2.0, 1, 10]))
     assert found.value == pytest.approx(10 / 13)
-    # Residuals -0.124, -0.178, 0.302 of three users, and a quarter of one at 0 and at 1: squares 0.299, cubes -0.091; t^2 / 3 = 6.17.
+    # residuals -0.124, -0.178, 0.302, and a quarter of a user at 0 and at 1: squares 0.299, cubes -0.091; t^2 / 3 = 6.17
     assert (found.low, found.high) == pytest.approx((0.318, 0.959), abs=1e-3)
     with pytest.raises(DataError, match="no targets"):
         clustered_interval(np.asarray([0.0]), np.asarray([0.0]))
