@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from bowerbird import Interactions, build_model, load_model
 from bowerbird.errors import MissingExtraError
 from bowerbird.models.base import Model
+from bowerbird.models.content import Content
 from bowerbird.testing import ModelConformance
 
 
@@ -109,6 +111,17 @@ def test_contributions_and_attributes_add_up_to_the_score_with_what_goes_with_th
     assert why["because"].tolist() == ["cup"]
     assert why["share"][0] == pytest.approx(alone["cup"] / sum(alone.values()))
     assert told["attribute"].tolist() == ["categories: kitchen"] and 0.5 < told["share"][0] < 1
+
+
+def test_dense_profiles_of_groups_of_users_give_the_sparse_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [("ann", "cup", 0), ("ann", "bolt", 9), ("bob", "cup", 0), ("bob", "tea", 1), ("eve", "bolt", 0), ("eve", "tea", 1)]
+    model = build_model("content").fit(log_of(*events), items=ITEMS)
+    assert isinstance(model, Content)
+    related = csr_array(np.asarray([[0.5, 0, 0.25, 0, 0], [0, 1, 0, 0, 0.5], [0, 0, 0, 0, 0]]))
+    expected = (related @ model._sparse @ model._sparse.T).toarray()
+    for numbers in (1, 2**24):
+        monkeypatch.setattr("bowerbird.models.content.PROFILES", numbers)
+        np.testing.assert_allclose(model._products_of_many(related), expected, rtol=1e-12)
 
 
 def test_a_model_saved_before_neighbours_counted_compares_the_past_alone(tmp_path: Path) -> None:
@@ -239,7 +252,7 @@ def furnished(encoder: Path | str, **config: Any) -> Model:
 
 @pytest.mark.slow
 def test_a_sentence_encoder_finds_what_means_the_same_in_other_words(encoder: Path, tmp_path: Path) -> None:
-    model = furnished(encoder)
+    model = furnished(encoder, num_neighbors=0)
     first, second = np.asarray([1, 0.1]), np.asarray([1, 0.2])
     cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
     scores = model.score(pairs("ann", "b", "c", "d"))
@@ -253,7 +266,9 @@ def test_a_sentence_encoder_finds_what_means_the_same_in_other_words(encoder: Pa
 @pytest.mark.slow
 def test_sentences_and_categories_share_a_vector_of_length_1(encoder: Path) -> None:
     items = pd.DataFrame({"item_id": ["a", "b"], "title": ["couch", "couch"], "categories": [["x"], ["y"]]})
-    model = build_model("content", encoder=str(encoder), text_weight=2.0).fit(log_of(("ann", "a", 0)), items=items)
+    model = build_model("content", encoder=str(encoder), text_weight=2.0, num_neighbors=0).fit(
+        log_of(("ann", "a", 0)), items=items
+    )
     assert model.score(pairs("ann", "a", "b")).tolist() == pytest.approx([1.0, 4 / 5], rel=1e-6)
 
 

@@ -48,6 +48,7 @@ from bowerbird.models.topk import Scores
 from bowerbird.text.encoders import build_encoder
 
 BLOCK = 256  # its square: pairs that are compared together
+PROFILES = 2**24
 MAX_ITEMS_A_USER = 1000  # pairs of items grow with the square; of a longer history the latest say what goes with what
 
 TEXT = "text"  # what the encoder read, as an attribute; and all attributes of a model that was saved without their names
@@ -131,8 +132,26 @@ class Content(AdditiveModel):
 
     def _score(self, histories: Histories, at: int) -> Scores:
         related = self._state(histories) @ self._related
-        scores_BN = self._cosines(related @ self._sparse, related @ self._dense.astype(np.float64)) / self._divisors_N
-        return np.where(scores_BN > 0, scores_BN, -np.inf)
+        if self.config.num_neighbors:
+            sparse_BN = self._products_of_many(related)
+            scores_BN = sparse_BN + (related @ self._dense.astype(np.float64)) @ self._dense.T.astype(np.float64)
+        else:
+            scores_BN = self._cosines(related @ self._sparse, related @ self._dense.astype(np.float64))
+        return np.where(scores_BN > 0, scores_BN / self._divisors_N, -np.inf)
+
+    def _products_of_many(self, related: csr_array) -> NDArray[np.float64]:
+        """Multiply with the vectors of all items what goes with a past, thousands of items, by way of dense profiles; [B, N].
+
+        Four times as fast as sparse products there; users go in groups, so that profiles take no more than ``PROFILES`` numbers.
+        """
+        terms, (num_users, num_items) = self._sparse.T.tocsr(), related.shape
+        products_BN = np.empty((num_users, num_items))
+        step = max(1, PROFILES // max(terms.shape[0], 1))
+        for start in range(0, num_users, step):
+            group = slice(start, start + step)
+            profiles_FB = terms @ np.ascontiguousarray(related[group].toarray().T)
+            products_BN[group] = (self._sparse @ profiles_FB).T
+        return products_BN
 
     def _cosines(self, sparse: csr_array, dense_BD: NDArray[np.float64]) -> NDArray[np.float64]:
         """Multiply vectors with those of all items; [B, N]."""
