@@ -13,8 +13,8 @@ brought to length 1 and times the weight of its kind, and then the row to length
 
 Without ``category_weight`` texts and categories are one text: their parts are brought to length 1 together, pairs of neighbouring
 words are terms as well, and what a term weighs for being rare is taken to the power of 1.5. Chosen for how well it finds those
-who want a new item on six earlier windows of Amazon Beauty (benchmarks/cold_items.py); towers have a weight for each term to
-learn, gained nothing by it, and keep their columns apart.
+who want a new item on six earlier windows of Amazon Beauty (benchmarks/cold_items.py). Towers keep their columns apart: they
+would have a weight to learn for each pair of words, and were not tried so.
 
 Salton and Buckley, "Term-weighting approaches in automatic text retrieval", 1988.
 """
