@@ -139,16 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], type=_setting, metavar="KEY=VALUE", help="a setting of the model")
     parser.add_argument("--ray", type=int, default=0, metavar="WORKERS", help="train in so many workers of Ray Train")
     told = parser.parse_args(arguments)
-    asked = Asked(
-        model=told.model,
-        events=told.events,
-        items=told.items,
-        users=told.users,
-        out=told.out,
-        checkpoints=told.checkpoints,
-        seed=told.seed,
-        config=dict(told.set),
-    )
+    asked = Asked(config=dict(told.set), **{name: value for name, value in vars(told).items() if name not in ("set", "ray")})
     check_config(asked.model, asked.config)
     if told.ray:
         fit_on_ray(asked, num_workers=told.ray)

@@ -46,7 +46,7 @@ from bowerbird.models.linear import had_matrix
 from bowerbird.models.neighbours import cosine, nearest_items
 from bowerbird.models.neural_cf_config import NeuralCfConfig
 from bowerbird.models.topk import Scores
-from bowerbird.training.checkpoint import Checkpoint
+from bowerbird.training.checkpoint import Checkpoint, file_name
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.pairs import Draws, Pairs, shuffled, with_draws
 from bowerbird.training.plan import Plan
@@ -182,7 +182,7 @@ class NeuralCf(Model):
         batches = partial(batches, batch_size=config.batch_size, generator=generator)
         checkpoint = Checkpoint.of(
             self.checkpoints,
-            f"{'training' if validate is None else 'epochs'}.safetensors",
+            file_name(is_search=validate is not None),
             network,
             generator,
             about=f"{self.name} {self.seed} {config!r} {plan!r}",

@@ -35,7 +35,7 @@ from bowerbird.models.features import known_rows
 from bowerbird.models.sequential_config import SequentialConfig
 from bowerbird.models.topk import Scores
 from bowerbird.training.batches import Batch, epoch_batches, num_batches
-from bowerbird.training.checkpoint import Checkpoint
+from bowerbird.training.checkpoint import Checkpoint, file_name
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.losses import ItemLoss
 from bowerbird.training.negatives import Negatives
@@ -239,7 +239,7 @@ class SequentialModel(Model):
         if start is not None:
             network.take_over(*start)
         batches = partial(epoch_batches, sequences, max_length=max_length, batch_tokens=batch_tokens, generator=generator)
-        file = UPDATE_CHECKPOINT if start is not None else f"{'training' if validate is None else 'epochs'}.safetensors"
+        file = UPDATE_CHECKPOINT if start is not None else file_name(is_search=validate is not None)
         described = () if self._known is None else self._known.columns
         checkpoint = Checkpoint.of(
             self.checkpoints,

@@ -52,7 +52,7 @@ from bowerbird.models.features import feature_matrix, known_rows
 from bowerbird.models.inverted_lists import InvertedLists
 from bowerbird.models.topk import Best, Scores
 from bowerbird.models.two_tower_config import TwoTowerConfig
-from bowerbird.training.checkpoint import Checkpoint
+from bowerbird.training.checkpoint import Checkpoint, file_name
 from bowerbird.training.loop import Epoch, best_epoch, train
 from bowerbird.training.losses import hits, sampled_softmax
 from bowerbird.training.plan import Plan
@@ -202,7 +202,7 @@ class TwoTower(FactorModel):
         known, y_UF = self._known, self._y_UF
         checkpoint = Checkpoint.of(
             self.checkpoints,
-            f"{'training' if validate is None else 'epochs'}.safetensors",
+            file_name(is_search=validate is not None),
             network,
             generator,
             about=f"{self.name} {self.seed} {config!r} {plan!r}",

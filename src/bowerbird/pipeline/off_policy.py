@@ -67,9 +67,8 @@ class Parts:
 def target_probabilities(run: Run, windows: Sequence[Window], spec: prove.Spec, feedback: Feedback) -> Iterator[Impressions]:
     """Put a recipe's lists, made in each window for the users of its impressions, beside the impressions, block by block."""
     k, items = num_places(run), pd.Index(feedback.item_ids)
-    model = fit_rewards_on_parts(
-        feedback, num_positions=k, num_items=len(items) + 1
-    )  # and one for all that the log does not have
+    # one item more stands for all that the log does not have
+    model = fit_rewards_on_parts(feedback, num_positions=k, num_items=len(items) + 1)
     for number, window in enumerate(windows):
         ask = _asker(run, window, spec)
         for block in feedback.blocks(number):

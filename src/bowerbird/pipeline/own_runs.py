@@ -16,7 +16,7 @@ from bowerbird.store.runs import EVALUATION, MANIFEST, read_json
 
 def own_metrics(run: Run, leader: Champion, metric: str) -> list[float]:
     """Return a metric, as in ``ndcg@10``, of the champion recipe's own published runs, oldest first."""
-    return [manifest["metrics"][metric] for _, manifest in _own(run, leader) if metric in manifest["metrics"]]
+    return [manifest["metrics"][metric] for _, manifest in _own(run, leader) if metric in manifest["metrics"]][::-1]
 
 
 def own_slices(run: Run, leader: Champion, metric: str) -> list[list[SliceResult]]:
@@ -28,12 +28,14 @@ def own_slices(run: Run, leader: Champion, metric: str) -> list[list[SliceResult
         # where a rival was published in a nominee's place, the slices are the nominee's
         if (evaluation.get("metric"), evaluation.get("nominee")) == (metric, manifest["model"]["label"]):
             found.append([SliceResult(**one) for one in evaluation.get("slices", ())])
-    return found[-NUM_OWN_RUNS:]
+        if len(found) == NUM_OWN_RUNS:
+            break
+    return found[::-1]
 
 
 def _own(run: Run, leader: Champion) -> Iterator[tuple[Path, dict[str, Any]]]:  # Any: JSON
-    """Give the folders of the champion recipe's published runs, and their manifests, oldest first."""
-    for publish in reversed(published.history(run.home)):
+    """Give the folders of the champion recipe's published runs, and their manifests, newest first."""
+    for publish in published.history(run.home):
         folder = run.home.runs / publish.run_id
         if publish.kind != "rollback" and (folder / MANIFEST).exists():
             manifest = read_json(folder / MANIFEST)

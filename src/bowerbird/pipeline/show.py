@@ -16,7 +16,7 @@ from bowerbird.pipeline.prove import recommend
 from bowerbird.pipeline.run import MODEL, Run
 from bowerbird.ranking.evidence import attributed, in_words
 from bowerbird.store.home import Home
-from bowerbird.store.published import current, read_lists, read_similar_items
+from bowerbird.store.published import Publish, current, read_lists, read_similar_items
 from bowerbird.store.runs import MANIFEST, read_json
 from bowerbird.store.tables import relation
 from bowerbird.warehouse.connection import connect
@@ -30,9 +30,7 @@ def user_list(home: Home, user_id: str, *, k: int) -> dict[str, Any]:  # Any: JS
     UserError
         Where nothing has been published.
     """
-    present = current(home)
-    if present is None:
-        raise UserError("nothing has been published yet", next_step="run 'bowerbird run' first")
+    present = _shown(home)
     folder = home.runs / present.run_id
     lists = read_lists(home, user_id)
     is_known = len(lists) > 0
@@ -73,9 +71,7 @@ def similar_list(home: Home, item_id: str, *, k: int) -> dict[str, Any]:  # Any:
     UserError
         Where nothing has been published.
     """
-    present = current(home)
-    if present is None:
-        raise UserError("nothing has been published yet", next_step="run 'bowerbird run' first")
+    present = _shown(home)
     found = read_similar_items(home, item_id).head(k)
     titles = item_titles(home, [item_id, *found[f"similar_{ITEM_ID}"]])
     rows = zip(found[RANK], found[f"similar_{ITEM_ID}"], found[SCORE], strict=True)
@@ -84,6 +80,13 @@ def similar_list(home: Home, item_id: str, *, k: int) -> dict[str, Any]:  # Any:
         for rank, other, score in rows
     ]
     return {"item_id": item_id, "title": titles.get(item_id) or item_id, "version": present.version, "items": items}
+
+
+def _shown(home: Home) -> Publish:
+    present = current(home)
+    if present is None:
+        raise UserError("nothing has been published yet", next_step="run 'bowerbird run' first")
+    return present
 
 
 def _made_now(home: Home, run_id: str, model: Model, user_id: str, k: int) -> pd.DataFrame:

@@ -50,6 +50,11 @@ class Progress:
     """The epochs that have ended."""
 
 
+def file_name(*, is_search: bool) -> str:
+    """Name the file of a training, or of the search for its epochs, which comes before it."""
+    return f"{'epochs' if is_search else 'training'}.safetensors"
+
+
 class Checkpoint:
     """Where a training is kept, and how often.
 
